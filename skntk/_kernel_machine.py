@@ -1,0 +1,112 @@
+"""A function f(x) = Theta(x, X) A: what every fitted kernel estimator is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._gram import row_blocks
+from ._precision import as_float_matrix
+from ._targets import OutputClassifierMixin, as_columns
+from .kernels import NeuralTangentKernel
+
+__all__ = ["KernelMachineMixin"]
+
+
+class KernelMachineMixin(OutputClassifierMixin):
+    """Outputs and input gradients from `kernel_`, `X_fit_` and `dual_coef_`."""
+
+    kernel_: NeuralTangentKernel | None
+    X_fit_: NDArray | None
+    dual_coef_: NDArray
+
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16).
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs; with a precomputed kernel, (m, n) values of Theta(x, X).
+
+        Returns
+        -------
+        outputs : ndarray of shape (m,) if binary, else (m, n_classes)
+        """
+        X = self._validate_inputs(X)
+        kernel = self.kernel_
+        if kernel is None:
+            outputs = X @ self.dual_coef_
+        else:
+            blocks = row_blocks(len(X), len(self.X_fit_), X.itemsize)
+            outputs = np.concatenate(
+                [kernel(X[rows], self.X_fit_) @ self.dual_coef_ for rows in blocks]
+            )
+        return outputs.ravel() if self.dual_coef_.shape[1] == 1 else outputs
+
+    def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
+        r"""Gradient of :math:`\sum_r c_r f_r(x)` with respect to each input (Eq. 22).
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+        cotangents : array-like of shape (m,) or (m, k)
+            Weight c of each output, shaped like `decision_function(X)`.
+
+        Returns
+        -------
+        gradient : ndarray of shape (m, d)
+        """
+        X = self._validate_inputs(X)
+        kernel = self._require_kernel()
+        c = self._validate_cotangents(cotangents, len(X))
+        gradients = [
+            kernel.input_vjp(X[rows], self.X_fit_, c[rows] @ self.dual_coef_.T)
+            for rows in row_blocks(len(X), len(self.X_fit_), X.itemsize)
+        ]
+        return np.concatenate(gradients)
+
+    def linearize(self, X: ArrayLike) -> tuple[NDArray, Callable[[NDArray], NDArray]]:
+        """Outputs and their pullback, sharing the Gram block between them.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        outputs : ndarray of shape (m, k), k = 1 if binary
+        pullback : callable
+            Maps cotangents (m, k) to gradients (m, d), like `input_vjp`.
+        """
+        X = self._validate_inputs(X)
+        gram, pullback = self._require_kernel().linearize(X, self.X_fit_)
+        coefficients = self.dual_coef_
+        return gram @ coefficients, lambda c: pullback(c @ coefficients.T)
+
+    def _validate_inputs(self, X: Any) -> NDArray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+
+    def _validate_cotangents(self, cotangents: ArrayLike, n_samples: int) -> NDArray:
+        c = as_float_matrix(as_columns(np.asarray(cotangents)), "cotangents")
+        expected = (n_samples, self.dual_coef_.shape[1])
+        if c.shape != expected:
+            raise ValueError(
+                f"cotangents have shape {c.shape} for outputs of shape {expected}; "
+                "give one weight an output."
+            )
+        return c
+
+    def _require_kernel(self) -> NeuralTangentKernel:
+        if self.kernel_ is None:
+            raise ValueError(
+                "kernel='precomputed' has no input to differentiate with respect to; fit "
+                "with a kernel from skntk.kernels."
+            )
+        return self.kernel_

@@ -1,0 +1,62 @@
+"""How much memory there is, asked before a large array is allocated."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["available_bytes", "check_memory"]
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_bytes() -> int:
+    """Bytes this process may still allocate: free memory within the cgroup's limit."""
+    candidates = [_system_available()]
+    limit, usage = _read_int(_CGROUP / "memory.max"), _read_int(_CGROUP / "memory.current")
+    if limit is not None and usage is not None:
+        candidates.append(limit - usage)
+    return max(0, min(candidates))
+
+
+def check_memory(n_bytes: int, *, what: str, n: int, remedy: str) -> None:
+    """Raise MemoryError, before allocation, if `n_bytes` more would not fit.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Bytes about to be allocated.
+    what : str
+        What they are for, as the subject of the message.
+    n : int
+        The number of samples that asks for them.
+    remedy : str
+        What the user can do instead.
+    """
+    available = available_bytes()
+    if n_bytes > available:
+        raise MemoryError(
+            f"{what} for n={n} samples needs {n_bytes:,} bytes and {available:,} are "
+            f"available; {remedy}."
+        )
+
+
+def _system_available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        # Nothing to ask on this platform: let the allocation itself decide.
+        return 2**63 - 1
+
+
+def _read_int(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

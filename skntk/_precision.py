@@ -1,0 +1,42 @@
+"""Floating-point precision: float32 stays float32, everything else is float64.
+
+JAX computes in 32 bits unless told otherwise by a process-wide flag. That flag is
+the user's. Every call into JAX from this package happens inside `precision`, which
+sets it for the calling thread only and puts it back.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+
+__all__ = ["as_float_matrix", "common_dtype", "precision"]
+
+
+def precision(dtype: np.dtype | type) -> AbstractContextManager[None]:
+    """Context in which JAX computes in `dtype` (float32 or float64)."""
+    return jax.enable_x64(np.dtype(dtype) == np.float64)
+
+
+def common_dtype(*arrays: NDArray) -> np.dtype:
+    """float32 if every array is float32, else float64."""
+    if all(array.dtype == np.float32 for array in arrays):
+        return np.dtype(np.float32)
+    return np.dtype(np.float64)
+
+
+def as_float_matrix(array: ArrayLike, name: str) -> NDArray:
+    """Validate a finite 2-D array and give it in float32 (if it was) or float64.
+
+    Raises
+    ------
+    ValueError
+        If it is not 2-D, is empty, or holds NaN or infinity.
+    TypeError
+        If it is sparse.
+    """
+    return check_array(array, dtype=[np.float64, np.float32], order="C", input_name=name)

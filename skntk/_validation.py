@@ -1,0 +1,78 @@
+"""One clear error for a wrong parameter: its name, its value, and the remedy."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["check_array_or_real", "check_integer", "check_option", "check_real", "is_fitted"]
+
+
+def check_option(name: str, value: Any, options: Collection) -> None:
+    """Raise ValueError unless `value` is one of `options`."""
+    # `in` alone would compare arrays elementwise and take True for 1.
+    if not any(type(value) is type(option) and value == option for option in options):
+        listed = ", ".join(repr(option) for option in options)
+        raise ValueError(f"{name}={value!r} is not supported; choose one of {listed}.")
+
+
+def check_real(
+    name: str, value: Any, *, low: float = -np.inf, allow_inf: bool = False, strict: bool = False
+) -> float:
+    """Return `value` as a float; raise unless it is a real number with `value >= low`.
+
+    With `strict`, `value > low`. NaN is never accepted; infinity only with `allow_inf`.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r} ({type(value).__name__}).")
+    number = float(value)
+    bound = f"{'greater than' if strict else 'at least'} {low:g}"
+    too_low = number <= low if strict else number < low
+    if np.isnan(number) or too_low or (np.isinf(number) and not allow_inf):
+        finite = "" if allow_inf else " and finite"
+        raise ValueError(f"{name}={value!r} is out of range; give a number {bound}{finite}.")
+    return number
+
+
+def check_integer(name: str, value: Any, *, low: int) -> int:
+    """Return `value` as an int; raise unless it is an integer with `value >= low`."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__}).")
+    if value < low:
+        raise ValueError(f"{name}={value!r} is out of range; give an integer of at least {low}.")
+    return int(value)
+
+
+def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = -np.inf) -> Any:
+    """Return a scalar, or a float64 vector with one value a feature, all >= `low`."""
+    if np.ndim(value) == 0 and not isinstance(value, np.ndarray):
+        return check_real(name, value, low=low)
+    vector = np.asarray(value)
+    if not np.issubdtype(vector.dtype, np.number):
+        raise TypeError(f"{name} must be numeric, got an array of {vector.dtype}.")
+    if vector.ndim == 0:
+        return check_real(name, float(vector), low=low)
+    # An image-shaped array says one value a pixel; flat is how estimators see it.
+    vector = vector.astype(np.float64).ravel()
+    if vector.shape != (n_features,):
+        raise ValueError(
+            f"{name} has {vector.size} values for {n_features} features; "
+            "give a number, or one value a feature."
+        )
+    if not np.isfinite(vector).all() or (vector < low).any():
+        raise ValueError(f"{name} must be finite and at least {low:g} in every feature.")
+    return vector
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether scikit-learn would call the estimator fitted."""
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return False
+    return True

@@ -1,0 +1,122 @@
+"""The one attack loop: ascend an objective within a ball and keep the best iterate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._differentiable import DifferentiableModel
+from .._targets import classify
+from ._balls import Ball
+from ._losses import Loss, as_logits, as_output_cotangents
+
+__all__ = ["Best", "Objective", "ascend"]
+
+
+class Objective:
+    """A loss with its labels, to be raised for an untargeted attack, lowered for a targeted.
+
+    Parameters
+    ----------
+    loss : Loss
+    labels : ndarray of shape (m,)
+        Class indices.
+    targeted : bool
+    """
+
+    def __init__(self, loss: Loss, labels: NDArray, targeted: bool):
+        self.loss, self.labels = loss, labels
+        self.sign = -1.0 if targeted else 1.0
+
+    def values(self, outputs: NDArray) -> NDArray:
+        """Objective of each sample (m,); -inf where an output is not finite."""
+        finite = np.isfinite(outputs).all(axis=1)
+        logits = as_logits(np.where(finite[:, None], outputs, 0))
+        return np.where(finite, self.sign * self.loss.values(logits, self.labels), -np.inf)
+
+    def gradient(
+        self,
+        outputs: NDArray,
+        pullback: Callable[[NDArray], NDArray],
+        dual_norm: Callable[[NDArray], NDArray],
+    ) -> NDArray:
+        """Gradient (m, d) along the candidate direction with the largest dual norm."""
+        cotangents = self.loss.cotangents(as_logits(np.nan_to_num(outputs)), self.labels)
+        cotangents = self.sign * as_output_cotangents(cotangents, outputs.shape[1])
+        gradients = np.stack([pullback(c.astype(outputs.dtype)) for c in cotangents])
+        gradients = np.nan_to_num(gradients, copy=False)
+        if len(gradients) == 1:
+            return gradients[0]
+        steepest = dual_norm(gradients).argmax(axis=0)
+        return gradients[steepest, np.arange(gradients.shape[1])]
+
+
+class Best:
+    """The points of largest objective seen so far, one a sample.
+
+    Attributes
+    ----------
+    points : ndarray of shape (m, d)
+    outputs : ndarray of shape (m, k)
+    """
+
+    def __init__(self, points: NDArray, outputs: NDArray, objective: Objective, labels: NDArray):
+        self.points, self.outputs = points.copy(), outputs.copy()
+        self.objective, self.labels = objective, labels
+        self.values = objective.values(outputs)
+
+    def copy(self) -> Best:
+        """Independent copy."""
+        return Best(self.points, self.outputs, self.objective, self.labels)
+
+    def update(self, points: NDArray, outputs: NDArray) -> None:
+        """Take the points that are better."""
+        values = self.objective.values(outputs)
+        self._take(values > self.values, points, outputs, values)
+
+    def keep_successes(self, smaller: Best) -> None:
+        """Where a smaller budget succeeded and this one did not, take its point."""
+        lost = smaller.success & ~self.success
+        self._take(lost, smaller.points, smaller.outputs, smaller.values)
+
+    @property
+    def finite(self) -> NDArray:
+        """Whether all outputs of each sample are finite."""
+        return np.isfinite(self.outputs).all(axis=1)
+
+    @property
+    def success(self) -> NDArray:
+        """Whether each point is misclassified (targeted: classified as its target)."""
+        hit = classify(self.outputs) == self.labels
+        return self.finite & (hit if self.objective.sign < 0 else ~hit)
+
+    def _take(self, rows: NDArray, points: NDArray, outputs: NDArray, values: NDArray) -> None:
+        self.points[rows], self.outputs[rows] = points[rows], outputs[rows]
+        self.values[rows] = values[rows]
+
+
+def ascend(
+    model: DifferentiableModel,
+    ball: Ball,
+    start: NDArray,
+    best: Best,
+    *,
+    step_size: Any,
+    n_steps: int,
+    linearization: tuple[NDArray, Callable[[NDArray], NDArray]] | None = None,
+) -> None:
+    """Take `n_steps` steepest steps from `start`, offering every iterate to `best`.
+
+    FGSM is one step of the full radius. `linearization` is that of the start, if known.
+    """
+    points = start
+    for _ in range(n_steps):
+        outputs, pullback = linearization or model.linearize(points)
+        linearization = None
+        best.update(points, outputs)
+        gradient = best.objective.gradient(outputs, pullback, ball.dual_norm)
+        points = ball.step(points, gradient, step_size)
+    best.update(points, model.outputs(points))

@@ -1,0 +1,57 @@
+"""Vectors drawn as the images they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels._images import check_image_shape, guess_image_shape
+
+__all__ = ["blank_axes", "resolve_image_shape", "show_image", "show_signed"]
+
+
+def resolve_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
+    """Check a shape, or guess a square one.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit, or there is no square image of that many values.
+    """
+    if image_shape is None:
+        image_shape = guess_image_shape(n_features)
+        if image_shape is None:
+            raise ValueError(
+                f"image_shape=None and {n_features} features are no square image of one or "
+                "three channels; pass image_shape=(height, width, channels)."
+            )
+    if len(image_shape) == 2:
+        image_shape = (*image_shape, 1)
+    check_image_shape(image_shape, n_features)
+    return tuple(image_shape)
+
+
+def show_image(ax: Any, pixels: NDArray, image_shape: tuple[int, int, int]) -> None:
+    """Draw pixel values in [0, 1]."""
+    blank_axes(ax)
+    image = np.clip(pixels.reshape(image_shape), 0, 1).squeeze()
+    ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def show_signed(ax: Any, values: NDArray, image_shape: tuple[int, int, int]) -> None:
+    """Draw signed values, 0 in the middle of the scale and the largest at its end."""
+    blank_axes(ax)
+    image = values.reshape(image_shape).squeeze()
+    largest = np.abs(image).max() or 1.0
+    if image.ndim == 3:  # colours: grey is 0
+        ax.imshow(0.5 + image / (2 * largest), interpolation="nearest")
+    else:
+        ax.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+
+
+def blank_axes(ax: Any) -> None:
+    """Remove ticks, which mean nothing on an image."""
+    ax.set_xticks([])
+    ax.set_yticks([])

@@ -1,0 +1,178 @@
+"""What every kernel has: parameters, a Gram matrix, a diagonal and an input gradient."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._memory import check_memory
+from .._precision import as_float_matrix, common_dtype
+
+__all__ = ["NeuralTangentKernel", "Pullback"]
+
+#: Maps weights (..., n, m) to the input gradient (..., n, d).
+Pullback = Callable[[NDArray], NDArray]
+
+
+class NeuralTangentKernel(ABC):
+    r"""Base class of all kernels :math:`\Theta(x, z)`.
+
+    A subclass implements `_gram`, `_diag` and `_linearize` on validated arrays of one
+    floating dtype, and stores its constructor's arguments under their own names, so
+    that scikit-learn's `clone` and a grid over ``kernel__depth`` work.
+    """
+
+    def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
+        """Gram matrix between two sets of points.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Left inputs.
+        Z : array-like of shape (m, d), default=None
+            Right inputs. None means `X`: each pair is then computed once and the
+            result is exactly symmetric.
+
+        Returns
+        -------
+        gram : ndarray of shape (n, m)
+            float32 if both inputs are float32, else float64.
+
+        Raises
+        ------
+        ValueError
+            If the inputs are not finite 2-D arrays of matching width.
+        MemoryError
+            If the matrix would not fit in memory.
+        """
+        X, right = self._validate(X, Z)
+        n, m = len(X), len(X if right is None else right)
+        check_memory(
+            n * m * X.itemsize,
+            what=f"A Gram matrix with {m} columns",
+            n=n,
+            remedy="use fewer samples, float32 input, or blocks of rows",
+        )
+        return self._gram(X, right)
+
+    def diag(self, X: ArrayLike) -> NDArray:
+        """Kernel of each point with itself.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Inputs.
+
+        Returns
+        -------
+        diagonal : ndarray of shape (n,)
+        """
+        X, _ = self._validate(X, None)
+        return self._diag(X)
+
+    def input_vjp(self, X: ArrayLike, Z: ArrayLike, W: ArrayLike) -> NDArray:
+        r"""Gradient with respect to `X` of :math:`\sum_{ij} W_{ij} \Theta(x_i, z_j)`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Where the gradient is taken.
+        Z : array-like of shape (m, d)
+            The other argument of the kernel, held fixed.
+        W : array-like of shape (n, m)
+            Weight of each pair.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n, d)
+            Finite everywhere: where the kernel has a kink (at coincident and opposite
+            points) the tangential sub-gradient is taken to be 0.
+        """
+        X, right = self._validate(X, Z)
+        W = as_float_matrix(W, "W").astype(X.dtype, copy=False)
+        if W.shape != (len(X), len(right)):
+            raise ValueError(
+                f"W has shape {W.shape}; give one weight a pair, ({len(X)}, {len(right)})."
+            )
+        rows = max(1, _BLOCK_BYTES // (X.itemsize * len(right)))
+        gradient = np.empty_like(X)
+        for start in range(0, len(X), rows):
+            block = slice(start, start + rows)
+            _, pullback = self._linearize(X[block], right)
+            gradient[block] = pullback(W[block])
+        return gradient
+
+    def linearize(self, X: ArrayLike, Z: ArrayLike) -> tuple[NDArray, Pullback]:
+        r"""Gram matrix together with its pullback, sharing their common work.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Where the kernel is linearised.
+        Z : array-like of shape (m, d)
+            The other argument, held fixed.
+
+        Returns
+        -------
+        gram : ndarray of shape (n, m)
+        pullback : callable
+            Maps weights (..., n, m) to the gradient (..., n, d) of
+            :math:`\sum_{ij} W_{ij} \Theta(x_i, z_j)` with respect to `X`; it may be
+            called any number of times.
+        """
+        X, right = self._validate(X, Z)
+        return self._linearize(X, right)
+
+    @abstractmethod
+    def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray: ...
+
+    @abstractmethod
+    def _diag(self, X: NDArray) -> NDArray: ...
+
+    @abstractmethod
+    def _linearize(self, X: NDArray, Z: NDArray) -> tuple[NDArray, Pullback]: ...
+
+    @abstractmethod
+    def _check_parameters(self, n_features: int) -> None:
+        """Raise for a wrong parameter; called before any work."""
+
+    def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:
+        X = as_float_matrix(X, "X")
+        self._check_parameters(X.shape[1])
+        if Z is None:
+            return X, None
+        Z = as_float_matrix(Z, "Z")
+        if X.shape[1] != Z.shape[1]:
+            raise ValueError(
+                f"X has {X.shape[1]} features and Z has {Z.shape[1]}; give both the same."
+            )
+        dtype = common_dtype(X, Z)
+        return X.astype(dtype, copy=False), Z.astype(dtype, copy=False)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor parameters by name, as scikit-learn asks for them."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> NeuralTangentKernel:
+        """Set constructor parameters by name and return the kernel itself."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {sorted(known)}."
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+#: Bounds the derivative blocks that `input_vjp` holds at a time.
+_BLOCK_BYTES = 64 * 2**20

@@ -1,0 +1,56 @@
+"""Names for the paper's kernels, usable wherever a kernel is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._base import NeuralTangentKernel
+from ._fully_connected import FullyConnectedNTK
+from ._two_layer import TwoLayerNTK
+
+__all__ = ["KERNEL_NAMES", "resolve_kernel"]
+
+_FACTORIES: dict[str, Callable[[int], NeuralTangentKernel]] = {
+    **{f"fc{depth}": lambda _, depth=depth: FullyConnectedNTK(depth) for depth in range(1, 6)},
+    "two_layer": lambda _: TwoLayerNTK(),
+}
+
+KERNEL_NAMES = tuple(_FACTORIES)
+
+
+def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
+    """Give the kernel that a name stands for; a kernel object is returned as it is.
+
+    Parameters
+    ----------
+    kernel : str or NeuralTangentKernel
+        "fc1".."fc5" or "two_layer", or a kernel.
+    n_features : int
+        Number of input features.
+
+    Returns
+    -------
+    kernel : NeuralTangentKernel
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or a wrong kernel parameter.
+    TypeError
+        If it is neither a name nor a kernel.
+    """
+    if isinstance(kernel, str):
+        if kernel not in _FACTORIES:
+            raise ValueError(
+                f"kernel={kernel!r} is not known; choose one of {', '.join(KERNEL_NAMES)}, "
+                "or pass a kernel from skntk.kernels."
+            )
+        kernel = _FACTORIES[kernel](n_features)
+    if not isinstance(kernel, NeuralTangentKernel):
+        raise TypeError(
+            f"kernel={kernel!r} must be a name or a kernel from skntk.kernels, "
+            f"got {type(kernel).__name__}."
+        )
+    kernel._check_parameters(n_features)
+    return kernel

@@ -1,0 +1,168 @@
+"""Any infinitely wide network that neural_tangents can describe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from .._precision import precision
+from .._validation import check_integer
+from ._base import NeuralTangentKernel, Pullback
+from ._images import check_image_shape
+
+__all__ = ["StaxNTK"]
+
+#: Covariances between pixels that a pooled network may hold for one tile of pairs.
+_TILE_PIXEL_PAIRS = 2**26
+
+
+class StaxNTK(NeuralTangentKernel):
+    """NTK of a `neural_tangents.stax` network; input gradients by automatic differentiation.
+
+    Parameters
+    ----------
+    network : tuple (init_fn, apply_fn, kernel_fn), or callable
+        What `stax.serial` returns; or a function of no arguments that returns it. Networks
+        are closures, which do not pickle: pass an importable function where the kernel is
+        to be pickled. `skntk.load_neural_tangents()` gives the library on current JAX.
+    image_shape : tuple of int (H, W, C), default=None
+        Shape of one sample for convolutional networks; None: flat vectors.
+    tile_size : int, default=None
+        Samples on each side of a block of pairs, which bounds memory. None: 64 for flat
+        inputs; for images, as many as hold 2**26 pairs of pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skntk import load_neural_tangents
+    >>> from skntk.kernels import FullyConnectedNTK, StaxNTK
+    >>> stax = load_neural_tangents().stax
+    >>> layer = dict(W_std=2**0.5, b_std=0.1)
+    >>> network = stax.serial(stax.Dense(1, **layer), stax.Relu(), stax.Dense(1, **layer))
+    >>> X = np.array([[1.0, 2.0], [3.0, -1.0]])
+    >>> np.allclose(StaxNTK(network)(X), FullyConnectedNTK(depth=1)(X))
+    True
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        tile_size: int | None = None,
+    ):
+        self.network = network
+        self.image_shape = image_shape
+        self.tile_size = tile_size
+
+    def _check_parameters(self, n_features: int) -> None:
+        if self.image_shape is not None:
+            check_image_shape(self.image_shape, n_features)
+        if self.tile_size is not None:
+            check_integer("tile_size", self.tile_size, low=1)
+        self._kernel_fn()
+
+    def _kernel_fn(self) -> Callable:
+        if callable(self.network):
+            return _of_factory(self.network)
+        return _kernel_fn_of(self.network)
+
+    def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
+        gram = np.empty((len(X), len(X if Z is None else Z)), X.dtype)
+        kernel_fn, size = self._kernel_fn(), self._size(X)
+        for rows, x in self._tiles(X, size):
+            for columns, z in self._tiles(X if Z is None else Z, size):
+                if Z is None and columns.start < rows.start:
+                    continue
+                with precision(X.dtype):
+                    tile = np.asarray(_tile(kernel_fn, x, z))
+                tile = tile[: rows.stop - rows.start, : columns.stop - columns.start]
+                if Z is None and rows == columns:
+                    tile = np.triu(tile) + np.triu(tile, 1).T
+                elif Z is None:
+                    gram[columns, rows] = tile.T
+                gram[rows, columns] = tile
+        return gram
+
+    def _diag(self, X: NDArray) -> NDArray:
+        kernel_fn, size = self._kernel_fn(), self._size(X)
+        diagonal = np.empty(len(X), X.dtype)
+        for rows, x in self._tiles(X, size):
+            with precision(X.dtype):
+                tile = np.asarray(_tile(kernel_fn, x, x))
+            diagonal[rows] = tile.diagonal()[: rows.stop - rows.start]
+        return diagonal
+
+    def _linearize(self, X: NDArray, Z: NDArray) -> tuple[NDArray, Pullback]:
+        def pullback(W: NDArray) -> NDArray:
+            flat = W.reshape(-1, *W.shape[-2:])
+            gradients = np.stack([self._vjp(X, Z, w) for w in flat])
+            return gradients.reshape(*W.shape[:-2], *X.shape)
+
+        return self._gram(X, Z), pullback
+
+    def _vjp(self, X: NDArray, Z: NDArray, W: NDArray) -> NDArray:
+        gradient = np.zeros_like(X)
+        kernel_fn, size = self._kernel_fn(), self._size(X)
+        for rows, x in self._tiles(X, size):
+            for columns, z in self._tiles(Z, size):
+                # Padded pairs have weight 0.
+                weights = np.zeros((size, size), X.dtype)
+                block = W[rows, columns]
+                weights[: block.shape[0], : block.shape[1]] = block
+                with precision(X.dtype):
+                    part = np.asarray(_tile_vjp(kernel_fn, x, z, weights))
+                gradient[rows] += part.reshape(size, -1)[: block.shape[0]]
+        return gradient
+
+    def _size(self, X: NDArray) -> int:
+        if self.tile_size is not None:
+            return self.tile_size
+        if self.image_shape is None:
+            return 64
+        n_pixels = self.image_shape[0] * self.image_shape[1]
+        return min(64, max(1, math.isqrt(_TILE_PIXEL_PAIRS // n_pixels**2)))
+
+    def _tiles(self, X: NDArray, size: int) -> Iterator[tuple[slice, NDArray]]:
+        """Blocks of exactly `size` samples: the last repeats a sample, so nothing recompiles."""
+        shape = X.shape[1:] if self.image_shape is None else tuple(self.image_shape)
+        for start in range(0, len(X), size):
+            stop = min(start + size, len(X))
+            block = X[np.minimum(np.arange(start, start + size), stop - 1)]
+            yield slice(start, stop), block.reshape(size, *shape)
+
+
+#: Each factory's kernel function, made once: it keys the compilation cache.
+_FACTORY_KERNELS: dict[Callable, Callable] = {}
+
+
+def _of_factory(factory: Callable) -> Callable:
+    if factory not in _FACTORY_KERNELS:
+        _FACTORY_KERNELS[factory] = _kernel_fn_of(factory())
+    return _FACTORY_KERNELS[factory]
+
+
+def _kernel_fn_of(network: Any) -> Callable:
+    if not (isinstance(network, tuple) and len(network) == 3 and all(map(callable, network))):
+        raise TypeError(
+            f"network={network!r} must be (init_fn, apply_fn, kernel_fn) as stax.serial "
+            "returns it, or a function of no arguments that returns that."
+        )
+    return network[2]
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile(kernel_fn, x, z):
+    return kernel_fn(x, z, "ntk")
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile_vjp(kernel_fn, x, z, weights):
+    _, vjp = jax.vjp(lambda x: kernel_fn(x, z, "ntk"), x)
+    return vjp(weights)[0]

@@ -1,0 +1,42 @@
+"""The two-layer ReLU network of which only the first layer is trained (Eq. 42)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._arc_cosine import Angle, safe_inverse
+from ._rotation_invariant import PairFunction, RotationInvariantNTK
+
+__all__ = ["TwoLayerNTK"]
+
+
+class TwoLayerNTK(RotationInvariantNTK):
+    r"""NTK of :math:`f(x) = A \max(Wx, 0) / \sqrt m` with A in {-1, +1} frozen (Eq. 41, 42).
+
+    .. math:: \Theta(x, z) = \langle x, z\rangle (\pi - \theta) / (2\pi)
+
+    with :math:`\theta` the angle between x and z. It has no parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skntk.kernels import TwoLayerNTK
+    >>> TwoLayerNTK()(np.array([[2.0, 0.0], [0.0, 1.0]]))
+    array([[2. , 0. ],
+           [0. , 0.5]])
+    """
+
+    def _check_parameters(self, n_features: int) -> None:
+        """There are none."""
+
+    def _pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
+        return _two_layer, ()
+
+
+def _two_layer(versine, coversine, x_norm, z_norm):
+    angle = Angle(versine, coversine)
+    k0 = angle.supplement / (2 * np.pi)
+    # cos / sin is the slope of the angle; 0 where there is none, at the kink.
+    slope = angle.cos * safe_inverse(angle.sin) / (2 * np.pi)
+    product = x_norm * z_norm * angle.cos
+    return product * k0, k0 + slope, -product * slope * safe_inverse(x_norm**2) / 2

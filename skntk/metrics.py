@@ -1,0 +1,100 @@
+"""How much of a classifier's accuracy survives an attack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score
+
+from .attacks import NTKAttack
+
+__all__ = ["make_robust_scorer", "robust_accuracy_score"]
+
+
+def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> float:
+    """Accuracy of an estimator on adversarial examples (Eq. 4, estimated by the attack).
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted victim; only `predict` is asked of it.
+    X : array-like of shape (n, d)
+        Clean samples.
+    y : array-like of shape (n,)
+        True labels.
+    attack : NTKAttack
+        If its estimator is None, the attack is white-box on `estimator`; otherwise its
+        examples are transferred.
+
+    Returns
+    -------
+    score : float
+        Fraction of adversarial examples that are classified correctly.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import NTKAttack, NTKClassifier
+    >>> from skntk.metrics import robust_accuracy_score
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> clf = NTKClassifier("fc1").fit(X[:500], y[:500])
+    >>> robust_accuracy_score(clf, X[500:600], y[500:600], NTKAttack(None, eps=0.2)) < 0.2
+    True
+    """
+    if attack.targeted:
+        raise ValueError(
+            "targeted=True makes y the targets; robust accuracy needs the true labels. Use an "
+            "untargeted attack."
+        )
+    if attack.estimator is None:
+        attack = _on(attack, estimator)
+    X_adv = attack.generate(X, y)
+    if hasattr(X, "columns"):
+        X_adv = type(X)(X_adv, columns=X.columns)
+    return float(accuracy_score(np.asarray(y), estimator.predict(X_adv)))
+
+
+def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike], float]:
+    """Scorer for `GridSearchCV` and `cross_validate`: accuracy under an attack.
+
+    Parameters
+    ----------
+    attack : NTKAttack
+        With ``NTKAttack(None, ...)`` every candidate is attacked white-box; with a fitted
+        estimator in it, its examples are transferred to every candidate.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y) -> float``.
+
+    Examples
+    --------
+    >>> from skntk import NTKAttack
+    >>> from skntk.metrics import make_robust_scorer
+    >>> scoring = {"clean": "accuracy", "robust": make_robust_scorer(NTKAttack(None, eps=0.1))}
+    """
+    return _RobustScorer(attack)
+
+
+class _RobustScorer:
+    """A class, not a closure, so that it pickles for joblib workers."""
+
+    def __init__(self, attack: NTKAttack):
+        self.attack = attack
+
+    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
+        return robust_accuracy_score(estimator, X, y, self.attack)
+
+    def __repr__(self) -> str:
+        return f"make_robust_scorer({self.attack!r})"
+
+
+def _on(attack: NTKAttack, estimator: Any) -> NTKAttack:
+    """The same attack on another estimator, which is not copied."""
+    return clone(attack).set_params(estimator=estimator)

@@ -1,0 +1,49 @@
+"""Settings shared by all tests. Imports neither skntk nor JAX, so collection stays light."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ["MPLBACKEND"] = "Agg"
+# Read once, when SciPy is first imported; scikit-learn's array-API checks skip without it.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+for profile in ("default", "ci"):
+    settings.register_profile(
+        profile,
+        max_examples=200,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("default")
+
+
+def _wrong_skntk() -> str | None:
+    """Say why ``import skntk`` would not give this project's package, or None if it does."""
+    spec = importlib.util.find_spec("skntk")
+    if spec is None or spec.origin is None:
+        return "there is no package `skntk` to test; install it: pip install -e '.[test]'"
+    package = Path(spec.origin).parent
+    kernel = package / "kernel.py"
+    if kernel.is_file() and "class NeuralTangentKernel" in kernel.read_text(encoding="utf-8"):
+        return (
+            f"the `skntk` in {package} is scikit-ntk's, an unrelated distribution with an import "
+            "package of the same name (its kernel.py defines NeuralTangentKernel); run "
+            "`pip uninstall scikit-ntk`, then `pip install --no-deps -e .`"
+        )
+    if "NTKClassifier" not in Path(spec.origin).read_text(encoding="utf-8"):
+        return (
+            f"the `skntk` in {package} is not this project's: it has no NTKClassifier; remove it, "
+            "or put this project before it on sys.path"
+        )
+    return None
+
+
+def pytest_configure(config):
+    problem = _wrong_skntk()
+    if problem is not None:
+        raise pytest.UsageError(problem)
