@@ -6,7 +6,9 @@ check_not_shadowed()
 
 from ._affine import AffineMap
 from ._classifier import NTKClassifier
+from ._decomposer import SpectralFeatureDecomposer
 from ._neural_tangents import load as load_neural_tangents
+from ._selector import RobustFeatureSelector
 from .attacks import AttackResult, NTKAttack
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "AttackResult",
     "NTKAttack",
     "NTKClassifier",
+    "RobustFeatureSelector",
+    "SpectralFeatureDecomposer",
     "load_neural_tangents",
 ]
 

@@ -126,8 +126,9 @@ def _projection(transformer: BaseRandomProjection) -> ArrayMap:
 
 
 @_known_pullback.register
-def _selection(transformer: SelectorMixin) -> ArrayMap:
-    return transformer.inverse_transform
+def _selection(transformer: SelectorMixin) -> ArrayMap | None:
+    # Putting zeros where columns were dropped is the transpose of dropping them.
+    return getattr(transformer, "inverse_transform", None)
 
 
 @_known_pullback.register

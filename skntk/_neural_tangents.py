@@ -12,8 +12,7 @@ import importlib
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType, SimpleNamespace
@@ -23,11 +22,11 @@ import jax
 import jax.extend.core
 import jax.extend.source_info_util
 import jax.interpreters.ad
+import jax.numpy as jnp
 import numpy as np
 
 _NAME = "neural_tangents"
 _EXPERIMENTAL = f"{_NAME}.experimental"
-_REQUIRED = (_NAME, "frozendict")
 _HOW_TO_INSTALL = """{} is not installed, which infinite-width kernels need. Install it with
 
     pip install --no-deps neural-tangents==0.6.5 && pip install frozendict
@@ -73,12 +72,12 @@ def _views() -> Mapping[str, ModuleType]:
         # Switches off a self-check that calls functions JAX has dropped.
         config=SimpleNamespace(jax_enable_checks=False),
         source_info_util=jax.extend.source_info_util,
-        # Only ever a key of the table of derivative rules: JAX no longer emits this operation.
+        # Only ever a key of the tables of derivative rules: JAX no longer emits this operation.
         zeros_like_p=jax.extend.core.Primitive("zeros_like"),
     )
     interpreters = _View("jax.interpreters", jax.interpreters, ad=ad)
-    # JAX's own warn about what neural-tangents hands them: abstract arrays and arrays.
-    numpy = _View("jax.numpy", jax.numpy, size=np.size, dtype=jax.numpy.result_type)
+    # JAX's own warn when asked, as they are here, about an abstract array or for an array's dtype.
+    numpy = _View("jax.numpy", jnp, size=np.size, dtype=jnp.result_type)
     util = _View("jax.util", safe_map=_safe_map, safe_zip=_safe_zip)
     top = _View("jax", jax, core=core, interpreters=interpreters, numpy=numpy, util=util)
     return {view.__name__: view for view in (ad, core, interpreters, numpy, top, util)}
@@ -121,41 +120,13 @@ class _Finder(MetaPathFinder):
         return spec
 
 
-def _forget_submodules() -> None:
-    # A failed import leaves behind the submodules that did load, bound to whichever JAX they saw.
-    for name in [name for name in sys.modules if name.startswith(f"{_NAME}.")]:
-        del sys.modules[name]
-
-
-@contextmanager
-def _adapted() -> Iterator[None]:
-    """Have neural-tangents imported through the views, without its TensorFlow subpackage."""
-    finder = _Finder()
-    _forget_submodules()
-    sys.modules[_EXPERIMENTAL] = ModuleType(_EXPERIMENTAL)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    except BaseException:
-        _forget_submodules()
-        raise
-    finally:
-        sys.meta_path.remove(finder)
-        sys.modules.pop(_EXPERIMENTAL, None)
-
-
 def _modernise(empirical: ModuleType) -> None:
-    """Rewrite the two functions of the structured NTK that lean on JAX's internals."""
+    """Replace the functions of the empirical NTK that lean on JAX's internals."""
 
-    def linearize_and_pull_back(
-        function: Callable[..., Any],
-        mode: Any,
-        _j_rules: bool,
-        _s_rules: bool,
-        _fwd: bool | None,
-        *primals: Any,
+    def linearize(
+        function: Callable[..., Any], mode: Any, j_rules: Any, s_rules: Any, fwd: Any, *primals: Any
     ) -> tuple[Any, Callable[..., Any]]:
-        # The derivative rules know no nested jaxprs.
+        # The derivative rules are for single operations, not for whole jitted functions.
         with jax.disable_jit():
             outputs, tangent_map = jax.linearize(function, *primals)
             linear = jax.make_jaxpr(tangent_map)(*primals)
@@ -165,32 +136,36 @@ def _modernise(empirical: ModuleType) -> None:
                 linear.jaxpr,
                 mode=mode,
                 consts=linear.consts,
-                primals_in=[empirical.UndefinedPrimal(v.aval) for v in linear.jaxpr.invars],
+                primals_in=[empirical.UndefinedPrimal(var.aval) for var in linear.jaxpr.invars],
                 cotangents_in=tuple(jax.tree.leaves(cotangents)),
-                _j_rules=_j_rules,
-                _s_rules=_s_rules,
-                _fwd=_fwd,
+                _j_rules=j_rules,
+                _s_rules=s_rules,
+                _fwd=fwd,
             )
             return jax.tree.unflatten(jax.tree.structure(primals), leaves)
 
         return outputs, pull_back
 
     def transpose(equation: Any, cotangent: Any, *inputs: Any) -> Any:
-        if equation is None:  # the identity function
+        if equation is None:  # neural-tangents' way to say: the identity
             return (cotangent,)
-        rule = jax.interpreters.ad.get_primitive_transpose(equation.primitive)
+        rule: Callable[..., Any] = empirical.ad.get_primitive_transpose(equation.primitive)
         return rule(cotangent, *inputs, **equation.params)
 
+    def count_flops(function: Callable[..., Any], _: bool, *args: Any, **kwargs: Any) -> float:
+        costs: Any = jax.jit(function).lower(*args, **kwargs).compile().cost_analysis()
+        return float(costs["flops"])
+
     vars(empirical).update(
-        _get_primals_out_and_pullback=linearize_and_pull_back, _eqn_vjp_fn=transpose
+        _get_primals_out_and_pullback=linearize, _eqn_vjp_fn=transpose, _get_flops=count_flops
     )
 
 
 @functools.cache
 def load() -> ModuleType:
-    """Import neural-tangents, whichever JAX is installed.
+    """Import neural-tangents, also on a JAX that it does not support.
 
-    JAX's own modules are not changed, not even for a moment, and TensorFlow is never imported:
+    JAX's own modules are not changed, not even for a moment, and TensorFlow is not imported:
     ``neural_tangents.experimental``, which needs it, is left out. A ``neural_tangents`` that was
     imported before is returned as it is.
 
@@ -202,18 +177,27 @@ def load() -> ModuleType:
     Raises
     ------
     ImportError
-        If neural-tangents or its dependency frozendict is not installed.
+        If neural-tangents, or frozendict, which it depends on, is not installed; the message
+        says how to install it without TensorFlow.
     """
     with _lock:
-        if _NAME in sys.modules:
+        if sys.modules.get(_NAME) is not None:
             return importlib.import_module(_NAME)
+        # An import that failed leaves the submodules it got to, bound to the JAX they were shown.
+        for name in [name for name in sys.modules if name.startswith(f"{_NAME}.")]:
+            del sys.modules[name]
+        finder = _Finder()
+        sys.meta_path.insert(0, finder)
+        sys.modules[_EXPERIMENTAL] = ModuleType(_EXPERIMENTAL)
         try:
-            with _adapted():
-                module = importlib.import_module(_NAME)
+            module = importlib.import_module(_NAME)
         except ModuleNotFoundError as error:
-            if error.name not in _REQUIRED:
+            if error.name not in (_NAME, "frozendict"):
                 raise
             raise ImportError(_HOW_TO_INSTALL.format(error.name), name=error.name) from error
-        _modernise(module._src.empirical)
+        finally:
+            sys.meta_path.remove(finder)
+            sys.modules.pop(_EXPERIMENTAL, None)
         del module.experimental
+        _modernise(module._src.empirical)
         return module

@@ -7,10 +7,8 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["check_array_or_real", "check_integer", "check_option", "check_real", "is_fitted"]
+__all__ = ["check_array_or_real", "check_integer", "check_norm", "check_option", "check_real"]
 
 
 def check_option(name: str, value: Any, options: Collection) -> None:
@@ -69,10 +67,7 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
     return vector
 
 
-def is_fitted(estimator: Any) -> bool:
-    """Whether scikit-learn would call the estimator fitted."""
-    try:
-        check_is_fitted(estimator)
-    except (NotFittedError, TypeError):
-        return False
-    return True
+def check_norm(norm: Any) -> None:
+    """Raise ValueError unless `norm` is inf or 2."""
+    if isinstance(norm, str) or norm not in (2, np.inf):
+        raise ValueError(f"norm={norm!r} is not supported; choose np.inf or 2.")

@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch, check_array, check_random_state, gen_batches
 
+from .._balls import make_ball
+from .._box import check_clip_values
 from .._differentiable import DifferentiableModel, as_differentiable
+from .._losses import LOSSES
 from .._progress import track
 from .._targets import classify, label_indices
-from .._validation import check_array_or_real, check_integer, check_option
-from ._balls import make_ball
-from ._losses import LOSSES
+from .._validation import check_array_or_real, check_integer, check_norm, check_option
 from ._search import Best, Objective, ascend
 
 __all__ = ["AttackResult", "NTKAttack"]
@@ -184,7 +185,7 @@ class NTKAttack(BaseEstimator):
         result : AttackResult
         """
         model, X, labels = self._validate(X, y)
-        box = self._box(X)
+        box = check_clip_values(self.clip_values, X)
         budgets = [check_array_or_real("eps", eps, X.shape[1], low=0.0) for eps in epsilons]
         if not budgets:
             raise ValueError("epsilons is empty; give at least one budget.")
@@ -234,8 +235,7 @@ class NTKAttack(BaseEstimator):
                 "estimator=None has nothing to attack; give a fitted estimator, or pass this "
                 "attack to make_robust_scorer or robust_accuracy_score."
             )
-        if self.norm not in (2, np.inf):
-            raise ValueError(f"norm={self.norm!r} is not supported; choose np.inf or 2.")
+        check_norm(self.norm)
         check_option("method", self.method, ("fgsm", "pgd"))
         check_option("loss", self.loss, tuple(LOSSES))
         check_integer("max_iter", self.max_iter, low=1)
@@ -250,29 +250,6 @@ class NTKAttack(BaseEstimator):
         if self.batch_size is None:
             return _DEFAULT_BATCH
         return check_integer("batch_size", self.batch_size, low=1)
-
-    def _box(self, X: NDArray) -> tuple | None:
-        if self.clip_values is None:
-            return None
-        try:
-            low, high = self.clip_values
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"clip_values={self.clip_values!r} is not a pair; give (low, high) or None."
-            ) from None
-        low = np.asarray(check_array_or_real("clip_values[0]", low, X.shape[1]), X.dtype)
-        high = np.asarray(check_array_or_real("clip_values[1]", high, X.shape[1]), X.dtype)
-        if (low > high).any():
-            raise ValueError(
-                f"clip_values={self.clip_values!r} has a low above its high; give (low, high)."
-            )
-        if (low > X).any() or (high < X).any():
-            hint = "divide X by 255, or " if X.max() <= 255 and X.min() >= 0 else ""
-            raise ValueError(
-                f"X lies in [{X.min():g}, {X.max():g}], outside clip_values={self.clip_values!r}; "
-                f"{hint}pass the range of your data, or clip_values=None for no box."
-            )
-        return low, high
 
     def _noise(self, X: NDArray) -> NDArray:
         """Noise of every random start, drawn for all samples: batches do not change it."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._balls import Ball
 from .._differentiable import DifferentiableModel
+from .._losses import Loss, as_logits, as_output_cotangents
 from .._targets import classify
-from ._balls import Ball
-from ._losses import Loss, as_logits, as_output_cotangents
 
 __all__ = ["Best", "Objective", "ascend"]
 

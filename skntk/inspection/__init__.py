@@ -1,5 +1,15 @@
 """Pictures: scikit-learn Displays of attacks, features, training and kernels."""
 
 from ._adversarial import AdversarialExamplesDisplay
+from ._feature_gradient import FeatureGradientDisplay
+from ._perturbation_decomposition import PerturbationDecompositionDisplay
+from ._robust_selection import RobustSelectionDisplay
+from ._robustness_usefulness import RobustnessUsefulnessDisplay
 
-__all__ = ["AdversarialExamplesDisplay"]
+__all__ = [
+    "AdversarialExamplesDisplay",
+    "FeatureGradientDisplay",
+    "PerturbationDecompositionDisplay",
+    "RobustSelectionDisplay",
+    "RobustnessUsefulnessDisplay",
+]

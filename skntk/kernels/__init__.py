@@ -1,12 +1,14 @@
 """Neural tangent kernels: Gram matrices and closed-form input gradients."""
 
 from ._base import NeuralTangentKernel
+from ._convolutional import ConvolutionalNTK
 from ._fully_connected import FullyConnectedNTK
 from ._resolve import resolve_kernel
 from ._stax import StaxNTK
 from ._two_layer import TwoLayerNTK
 
 __all__ = [
+    "ConvolutionalNTK",
     "FullyConnectedNTK",
     "NeuralTangentKernel",
     "StaxNTK",

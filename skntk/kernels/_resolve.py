@@ -6,17 +6,32 @@ from collections.abc import Callable
 from typing import Any
 
 from ._base import NeuralTangentKernel
+from ._convolutional import ConvolutionalNTK
 from ._fully_connected import FullyConnectedNTK
+from ._images import guess_image_shape
 from ._two_layer import TwoLayerNTK
 
 __all__ = ["KERNEL_NAMES", "resolve_kernel"]
 
 _FACTORIES: dict[str, Callable[[int], NeuralTangentKernel]] = {
     **{f"fc{depth}": lambda _, depth=depth: FullyConnectedNTK(depth) for depth in range(1, 6)},
+    "conv1": lambda n_features: _convolutional("conv1", n_features),
+    "conv2": lambda n_features: _convolutional("conv2", n_features),
     "two_layer": lambda _: TwoLayerNTK(),
 }
 
 KERNEL_NAMES = tuple(_FACTORIES)
+
+
+def _convolutional(name: str, n_features: int) -> ConvolutionalNTK:
+    image_shape = guess_image_shape(n_features)
+    if image_shape is None:
+        raise ValueError(
+            f"kernel={name!r} takes {n_features} features as a square image of one or three "
+            f"channels, which they are not; pass ConvolutionalNTK({name[-1]}, "
+            "image_shape=(height, width, channels))."
+        )
+    return ConvolutionalNTK(int(name[-1]), image_shape=image_shape)
 
 
 def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
@@ -25,7 +40,8 @@ def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
     Parameters
     ----------
     kernel : str or NeuralTangentKernel
-        "fc1".."fc5" or "two_layer", or a kernel.
+        "fc1".."fc5", "conv1", "conv2" (square images of one or three channels) or
+        "two_layer"; or a kernel.
     n_features : int
         Number of input features.
 

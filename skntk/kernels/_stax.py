@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .._precision import precision
 from .._validation import check_integer
-from ._base import NeuralTangentKernel, Pullback
 from ._images import check_image_shape
+from ._tiled import TiledNTK
 
 __all__ = ["StaxNTK"]
 
@@ -22,7 +22,7 @@ __all__ = ["StaxNTK"]
 _TILE_PIXEL_PAIRS = 2**26
 
 
-class StaxNTK(NeuralTangentKernel):
+class StaxNTK(TiledNTK):
     """NTK of a `neural_tangents.stax` network; input gradients by automatic differentiation.
 
     Parameters
@@ -73,55 +73,15 @@ class StaxNTK(NeuralTangentKernel):
             return _of_factory(self.network)
         return _kernel_fn_of(self.network)
 
-    def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
-        gram = np.empty((len(X), len(X if Z is None else Z)), X.dtype)
-        kernel_fn, size = self._kernel_fn(), self._size(X)
-        for rows, x in self._tiles(X, size):
-            for columns, z in self._tiles(X if Z is None else Z, size):
-                if Z is None and columns.start < rows.start:
-                    continue
-                with precision(X.dtype):
-                    tile = np.asarray(_tile(kernel_fn, x, z))
-                tile = tile[: rows.stop - rows.start, : columns.stop - columns.start]
-                if Z is None and rows == columns:
-                    tile = np.triu(tile) + np.triu(tile, 1).T
-                elif Z is None:
-                    gram[columns, rows] = tile.T
-                gram[rows, columns] = tile
-        return gram
-
     def _diag(self, X: NDArray) -> NDArray:
-        kernel_fn, size = self._kernel_fn(), self._size(X)
         diagonal = np.empty(len(X), X.dtype)
-        for rows, x in self._tiles(X, size):
+        for rows, x in self._blocks(X):
             with precision(X.dtype):
-                tile = np.asarray(_tile(kernel_fn, x, x))
+                tile = np.asarray(self._tile(x, x))
             diagonal[rows] = tile.diagonal()[: rows.stop - rows.start]
         return diagonal
 
-    def _linearize(self, X: NDArray, Z: NDArray) -> tuple[NDArray, Pullback]:
-        def pullback(W: NDArray) -> NDArray:
-            flat = W.reshape(-1, *W.shape[-2:])
-            gradients = np.stack([self._vjp(X, Z, w) for w in flat])
-            return gradients.reshape(*W.shape[:-2], *X.shape)
-
-        return self._gram(X, Z), pullback
-
-    def _vjp(self, X: NDArray, Z: NDArray, W: NDArray) -> NDArray:
-        gradient = np.zeros_like(X)
-        kernel_fn, size = self._kernel_fn(), self._size(X)
-        for rows, x in self._tiles(X, size):
-            for columns, z in self._tiles(Z, size):
-                # Padded pairs have weight 0.
-                weights = np.zeros((size, size), X.dtype)
-                block = W[rows, columns]
-                weights[: block.shape[0], : block.shape[1]] = block
-                with precision(X.dtype):
-                    part = np.asarray(_tile_vjp(kernel_fn, x, z, weights))
-                gradient[rows] += part.reshape(size, -1)[: block.shape[0]]
-        return gradient
-
-    def _size(self, X: NDArray) -> int:
+    def _tile_size(self, X: NDArray) -> int:
         if self.tile_size is not None:
             return self.tile_size
         if self.image_shape is None:
@@ -129,13 +89,14 @@ class StaxNTK(NeuralTangentKernel):
         n_pixels = self.image_shape[0] * self.image_shape[1]
         return min(64, max(1, math.isqrt(_TILE_PIXEL_PAIRS // n_pixels**2)))
 
-    def _tiles(self, X: NDArray, size: int) -> Iterator[tuple[slice, NDArray]]:
-        """Blocks of exactly `size` samples: the last repeats a sample, so nothing recompiles."""
-        shape = X.shape[1:] if self.image_shape is None else tuple(self.image_shape)
-        for start in range(0, len(X), size):
-            stop = min(start + size, len(X))
-            block = X[np.minimum(np.arange(start, start + size), stop - 1)]
-            yield slice(start, stop), block.reshape(size, *shape)
+    def _arrange(self, block: NDArray) -> NDArray:
+        return block if self.image_shape is None else block.reshape(-1, *self.image_shape)
+
+    def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
+        return _tile(self._kernel_fn(), x, z)
+
+    def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> jax.Array:
+        return _tile_vjp(self._kernel_fn(), x, z, weights)
 
 
 #: Each factory's kernel function, made once: it keys the compilation cache.
@@ -165,4 +126,4 @@ def _tile(kernel_fn, x, z):
 @partial(jax.jit, static_argnums=0)
 def _tile_vjp(kernel_fn, x, z, weights):
     _, vjp = jax.vjp(lambda x: kernel_fn(x, z, "ntk"), x)
-    return vjp(weights)[0]
+    return vjp(weights)[0].reshape(len(x), -1)

@@ -1,0 +1,104 @@
+"""
+===============================
+What features look like
+===============================
+
+A feature is seen through its gradient at an image. The first few are alike in all architectures
+and mean something to us; deep in the spectrum lie features that predict the class, look like
+noise, and have no robustness at all (Fig. 1, 2 left and 4 of the paper).
+
+Runs on scikit-learn's built-in digits; real images take a file::
+
+    python examples/plot_feature_gradients.py --data cifar.npz --eps 0.031 --image 1
+"""
+
+# %%
+# Options, and the data: two classes, as in the paper.
+
+import argparse
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skntk import SpectralFeatureDecomposer
+from skntk.datasets import load_images
+from skntk.inspection import FeatureGradientDisplay, PerturbationDecompositionDisplay
+
+parser = argparse.ArgumentParser(description="Draw NTK features.")
+parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
+parser.add_argument("--classes", nargs=2, type=int, help="two classes; default: the first two")
+parser.add_argument("--n-train", type=int, default=1000)
+parser.add_argument("--n-test", type=int, default=200)
+parser.add_argument("--kernels", nargs="+", default=["fc1", "fc2", "fc5", "conv1", "two_layer"])
+parser.add_argument("--eps", type=float, default=0.2, help="largest change of a pixel in [0, 1]")
+parser.add_argument("--image", type=int, default=0, help="which test image to look at")
+parser.add_argument("--n-deep", type=int, default=4, help="useful, non-robust features to show")
+parser.add_argument("--output", default="feature_gradients", help="beginning of the file names")
+options = parser.parse_args()
+
+classes = options.classes
+if classes is None:
+    classes = list(load_images(options.data).target_names)[:2]
+data = load_images(options.data, classes=classes, n_train=options.n_train, n_test=options.n_test)
+x, y = data.X_test[options.image], data.y_test[options.image]
+
+# %%
+# The top features of several architectures at one image (Fig. 2, left).
+
+decomposers = {
+    kernel: SpectralFeatureDecomposer(kernel, n_components=5).fit(data.X_train, data.y_train)
+    for kernel in options.kernels
+}
+FeatureGradientDisplay.from_estimator(decomposers, x, image_shape=data.image_shape)
+plt.savefig(f"{options.output}_top.png", dpi=150)
+
+# %%
+# One perturbation, taken apart (Fig. 1). With two classes the gradient of the loss is a sum over
+# features.
+
+decomposer = SpectralFeatureDecomposer(options.kernels[0]).fit(data.X_train, data.y_train)
+PerturbationDecompositionDisplay.from_estimator(
+    decomposer,
+    x,
+    y,
+    eps=options.eps,
+    image_shape=data.image_shape,
+    target_names=data.target_names,
+)
+plt.savefig(f"{options.output}_perturbation.png", dpi=150)
+
+# %%
+# The search for useful, non-robust features (Fig. 4): score the whole spectrum, keep those the
+# attack drives to (almost) nothing, and sort them by accuracy.
+
+scores = decomposer.score_features(data.X_test, data.y_test, eps=options.eps)
+_, counts = np.unique(data.y_test, return_counts=True)
+chance = counts.max() / counts.sum()
+# The first twentieth of the spectrum is where robust features lie.
+deep = np.arange(len(scores.usefulness)) >= len(scores.usefulness) // 20
+non_robust = np.flatnonzero(deep & (scores.robustness < 0.05))
+found = non_robust[np.argsort(-scores.usefulness[non_robust])][: options.n_deep]
+print(f"features: {len(scores.usefulness)}, chance: {chance:.3f}")
+print(f"useful: {(scores.usefulness > chance).sum()}, of which robust (above chance under attack): "
+      f"{((scores.usefulness > chance) & (scores.robustness > chance)).sum()}")  # fmt: skip
+for index in found:
+    print(
+        f"feature {index + 1}: accuracy {scores.usefulness[index]:.3f}, under attack "
+        f"{scores.robustness[index]:.3f}"
+    )
+
+examples = [data.X_test[data.y_test == label][0] for label in classes]
+gradients = decomposer.feature_gradients(np.stack(examples), components=found)
+FeatureGradientDisplay.from_predictions(
+    gradients,
+    image_shape=data.image_shape,
+    row_labels=[f"at a {data.target_names[label]}" for label in classes],
+    titles=[
+        f"index {index + 1}\nacc. {scores.usefulness[index]:.0%}, robust "
+        f"{scores.robustness[index]:.0%}"
+        for index in found
+    ],
+)
+plt.savefig(f"{options.output}_deep.png", dpi=150)
+print(f"\nsaved {options.output}_top.png, {options.output}_perturbation.png, "
+      f"{options.output}_deep.png")  # fmt: skip

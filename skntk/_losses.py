@@ -1,0 +1,113 @@
+"""Losses an attack maximises: functions from logits and labels to cotangents.
+
+Every loss sees k >= 2 logits; a binary output f is the pair (-f/2, f/2), whose softmax
+is the sigmoid of f. A cotangent is a direction: an attack normalises its gradient, so
+losses may drop positive factors, and do, where these vanish on confident samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+
+__all__ = ["LOSSES", "Loss", "as_logits", "as_output_cotangents"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss to be maximised.
+
+    Attributes
+    ----------
+    values : callable
+        (logits (m, k), labels (m,)) -> loss of each sample (m,).
+    cotangents : callable
+        (logits (m, k), labels (m,)) -> candidate directions (c, m, k) in output space;
+        the attack follows the one whose gradient has the largest dual norm.
+    label_free : bool
+        Whether it replaces the labels by the model's own predictions.
+    """
+
+    values: Callable[[NDArray, NDArray], NDArray]
+    cotangents: Callable[[NDArray, NDArray], NDArray]
+    label_free: bool = False
+
+
+def as_logits(outputs: NDArray) -> NDArray:
+    """Outputs (m, 1) or (m, k) as float64 logits (m, k) with k >= 2."""
+    outputs = outputs.astype(np.float64)
+    if outputs.shape[1] == 1:
+        return np.concatenate([-outputs / 2, outputs / 2], axis=1)
+    return outputs
+
+
+def as_output_cotangents(cotangents: NDArray, n_outputs: int) -> NDArray:
+    """Pull cotangents of the logits (..., k) back to outputs (..., n_outputs)."""
+    if n_outputs == 1:
+        return (cotangents[..., 1:] - cotangents[..., :1]) / 2
+    return cotangents
+
+
+def _one_hot(labels: NDArray, n_classes: int) -> NDArray:
+    return np.eye(n_classes)[labels]
+
+
+def _without_label(logits: NDArray, labels: NDArray) -> NDArray:
+    """Logits with minus infinity in the label's place."""
+    return np.where(_one_hot(labels, logits.shape[1]) == 1, -np.inf, logits)
+
+
+def _of_label(logits: NDArray, labels: NDArray) -> NDArray:
+    return np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+
+
+def _cross_entropy(logits: NDArray, labels: NDArray) -> NDArray:
+    """Eq. 17, 20, without cancellation for confident samples."""
+    others = logsumexp(_without_label(logits, labels), axis=1)
+    return np.logaddexp(0, others - _of_label(logits, labels))
+
+
+def _cross_entropy_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
+    """Eq. 18-21: softmax - onehot, divided by the probability of all other classes."""
+    others = softmax(_without_label(logits, labels), axis=1)
+    return (others - _one_hot(labels, logits.shape[1]))[None]
+
+
+def _margin(logits: NDArray, labels: NDArray) -> NDArray:
+    return _without_label(logits, labels).max(axis=1) - _of_label(logits, labels)
+
+
+def _margin_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
+    """Eq. 23-31: push the output itself toward the nearest decision boundary."""
+    runner_up = _without_label(logits, labels).argmax(axis=1)
+    k = logits.shape[1]
+    return (_one_hot(runner_up, k) - _one_hot(labels, k))[None]
+
+
+def _max_l1_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
+    """Eq. 33, 34: one candidate for each other class r, the difference z_r - z_y."""
+    k = logits.shape[1]
+    other_classes = (labels + np.arange(1, k)[:, None]) % k
+    return _one_hot(other_classes, k) - _one_hot(labels, k)
+
+
+def _sum_delta(logits: NDArray, labels: NDArray) -> NDArray:
+    return logits.sum(axis=1) - logits.shape[1] * _of_label(logits, labels)
+
+
+def _sum_delta_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
+    """Eq. 35, 36: the sum over all other classes of z_r - z_y."""
+    k = logits.shape[1]
+    return (1 - k * _one_hot(labels, k))[None]
+
+
+LOSSES = {
+    "cross_entropy": Loss(_cross_entropy, _cross_entropy_cotangents),
+    "linear": Loss(_margin, _margin_cotangents, label_free=True),
+    "max_l1": Loss(_margin, _max_l1_cotangents),
+    "sum_delta": Loss(_sum_delta, _sum_delta_cotangents),
+}

@@ -1,0 +1,179 @@
+"""What features look like: their input gradients as images (Fig. 2 left, 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._base import axes_grid
+from ._images import resolve_image_shape, show_image, show_signed
+
+__all__ = ["FeatureGradientDisplay"]
+
+
+class FeatureGradientDisplay:
+    """Gradients of features at one image; a row a model, a column a feature.
+
+    Parameters
+    ----------
+    gradients : ndarray of shape (r, p, d)
+        Gradient of p features of r models.
+    image_shape : tuple of int (H, W, C)
+        Shape of an image.
+    image : ndarray of shape (d,) or None
+        Where the gradients were taken, shown first.
+    row_labels, titles : sequence of str or None
+        Names of the models and of the features.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        Figure drawn on.
+    axes_ : ndarray of matplotlib Axes
+        One row a model.
+    ax_ : matplotlib Axes
+        The first of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skntk.inspection import FeatureGradientDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> display = FeatureGradientDisplay.from_predictions(rng.normal(size=(5, 64)))
+    >>> display.axes_.shape
+    (1, 5)
+    """
+
+    def __init__(self, *, gradients, image_shape, image=None, row_labels=None, titles=None):
+        self.gradients = gradients
+        self.image_shape = image_shape
+        self.image = image
+        self.row_labels = row_labels
+        self.titles = titles
+
+    @classmethod
+    def from_estimator(
+        cls,
+        decomposer: Any,
+        x: ArrayLike,
+        *,
+        components: ArrayLike = (0, 1, 2, 3, 4),
+        output: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        titles: Any = None,
+        ax: Any = None,
+    ) -> FeatureGradientDisplay:
+        """Draw features of one or several fitted decomposers at an image.
+
+        Parameters
+        ----------
+        decomposer : SpectralFeatureDecomposer or mapping from name to them
+            Fitted; a mapping makes a named row for each.
+        x : array-like of shape (d,) or (1, d)
+            The image.
+        components : array-like of int, default=(0, 1, 2, 3, 4)
+            Which features.
+        output : label, default=None
+            As in `SpectralFeatureDecomposer.feature_gradients`.
+        image_shape : tuple of int (H, W, C), default=None
+            Shape of an image; None: square.
+        titles : sequence of str, default=None
+            Column titles; None: the index of each feature, from 1.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : FeatureGradientDisplay
+        """
+        x = np.atleast_2d(np.asarray(x))
+        models = decomposer if isinstance(decomposer, Mapping) else {None: decomposer}
+        gradients = [
+            model.feature_gradients(x, components=components, output=output)[0]
+            for model in models.values()
+        ]
+        if titles is None:
+            titles = [f"feature {index + 1}" for index in np.asarray(components)]
+        return cls.from_predictions(
+            np.stack(gradients),
+            image=x[0],
+            image_shape=image_shape,
+            row_labels=None if None in models else list(models),
+            titles=titles,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        gradients: ArrayLike,
+        *,
+        image: ArrayLike | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        row_labels: Any = None,
+        titles: Any = None,
+        ax: Any = None,
+    ) -> FeatureGradientDisplay:
+        """Draw given gradients.
+
+        Parameters
+        ----------
+        gradients : array-like of shape (p, d) or (r, p, d)
+            Gradients of the features of one or r models.
+        image : array-like of shape (d,), default=None
+            Shown before the first row.
+        image_shape : tuple of int (H, W, C), default=None
+            Shape of an image; None: square.
+        row_labels, titles : sequence of str, default=None
+            Names of rows and columns.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : FeatureGradientDisplay
+        """
+        gradients = np.asarray(gradients)
+        if gradients.ndim == 2:
+            gradients = gradients[None]
+        if gradients.ndim != 3:
+            raise ValueError(f"gradients has shape {gradients.shape}; give (p, d) or (r, p, d).")
+        display = cls(
+            gradients=gradients,
+            image_shape=resolve_image_shape(image_shape, gradients.shape[2]),
+            image=None if image is None else np.asarray(image).ravel(),
+            row_labels=row_labels,
+            titles=titles,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> FeatureGradientDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : FeatureGradientDisplay
+        """
+        n_rows, n_features, _ = self.gradients.shape
+        offset = int(self.image is not None)
+        self.figure_, self.axes_ = axes_grid(n_rows, n_features + offset, ax)
+        self.ax_ = self.axes_[0, 0]
+        for row, gradients in enumerate(self.gradients):
+            if self.image is not None:
+                show_image(self.axes_[row, 0], self.image, self.image_shape)
+            for column, gradient in enumerate(gradients):
+                show_signed(self.axes_[row, column + offset], gradient, self.image_shape)
+            if self.row_labels is not None:
+                self.axes_[row, 0].set_ylabel(self.row_labels[row])
+        if self.titles is not None:
+            for axes, title in zip(self.axes_[0, offset:], self.titles, strict=True):
+                axes.set_title(title, fontsize="small")
+        return self

@@ -1,0 +1,165 @@
+"""An adversarial perturbation as a sum over features (Fig. 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..attacks import NTKAttack
+from ._base import axes_grid
+from ._images import blank_axes, resolve_image_shape, show_image, show_signed
+
+__all__ = ["PerturbationDecompositionDisplay"]
+
+
+class PerturbationDecompositionDisplay:
+    """Above, image + perturbation = adversarial example; below, its gradient by features.
+
+    Parameters
+    ----------
+    image, adversarial : ndarray of shape (d,)
+        Before and after the attack.
+    parts : ndarray of shape (q, d)
+        Contribution of single features to the loss gradient.
+    total : ndarray of shape (d,)
+        The whole loss gradient.
+    titles : sequence of str
+        Names of the parts.
+    image_shape : tuple of int (H, W, C)
+        Shape of an image.
+    labels : tuple of str or None
+        Predictions before and after.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        Figure drawn on.
+    axes_ : ndarray of matplotlib Axes of shape (2, q + 2)
+        Upper row: the attack; lower row: parts, what is left, and the total.
+    ax_ : matplotlib Axes
+        The first of them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import SpectralFeatureDecomposer
+    >>> from skntk.inspection import PerturbationDecompositionDisplay
+    >>> X, y = load_digits(n_class=2, return_X_y=True)
+    >>> decomposer = SpectralFeatureDecomposer("fc1").fit(X[:100] / 16, y[:100])
+    >>> display = PerturbationDecompositionDisplay.from_estimator(
+    ...     decomposer, X[100] / 16, y[100], eps=0.2
+    ... )
+    """
+
+    def __init__(self, *, image, adversarial, parts, total, titles, image_shape, labels=None):
+        self.image = image
+        self.adversarial = adversarial
+        self.parts = parts
+        self.total = total
+        self.titles = titles
+        self.image_shape = image_shape
+        self.labels = labels
+
+    @classmethod
+    def from_estimator(
+        cls,
+        decomposer: Any,
+        x: ArrayLike,
+        y: Any,
+        *,
+        eps: float = 8 / 255,
+        clip_values: Any = (0.0, 1.0),
+        components: ArrayLike = (0, 1, 2, 3, 4),
+        image_shape: tuple[int, ...] | None = None,
+        target_names: Any = None,
+        ax: Any = None,
+    ) -> PerturbationDecompositionDisplay:
+        """Attack one image with FGSM and decompose the gradient that did it (Eq. 45).
+
+        Parameters
+        ----------
+        decomposer : SpectralFeatureDecomposer
+            Fitted.
+        x : array-like of shape (d,) or (1, d)
+            The image.
+        y : label
+            Its true class.
+        eps : float, default=8/255
+            Largest change of a pixel.
+        clip_values : tuple or None, default=(0.0, 1.0)
+            Lowest and highest value of a pixel.
+        components : array-like of int, default=(0, 1, 2, 3, 4)
+            Features shown one by one; the others are summed.
+        image_shape : tuple of int (H, W, C), default=None
+            Shape of an image; None: square.
+        target_names : mapping from label to name, default=None
+            Names for the titles.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : PerturbationDecompositionDisplay
+        """
+        x = np.atleast_2d(np.asarray(x))
+        attack = NTKAttack(decomposer, eps=eps, clip_values=clip_values)
+        adversarial = attack.generate(x, [y])
+        decomposition = decomposer.decompose_gradient(x, [y])
+        chosen = np.asarray(components)
+        predictions = decomposer.predict(np.concatenate([x, adversarial])).tolist()
+        names = target_names or {}
+        display = cls(
+            image=x[0],
+            adversarial=adversarial[0],
+            parts=decomposition.parts[0, chosen],
+            total=decomposition.total[0],
+            titles=[f"feature {index + 1}" for index in chosen],
+            image_shape=resolve_image_shape(image_shape, x.shape[1]),
+            labels=tuple(str(names.get(label, label)) for label in predictions),
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> PerturbationDecompositionDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : PerturbationDecompositionDisplay
+        """
+        n_columns = max(3, len(self.parts) + 2)
+        self.figure_, self.axes_ = axes_grid(2, n_columns, ax)
+        self.ax_ = self.axes_[0, 0]
+        for axes in self.axes_.flat:
+            blank_axes(axes)
+            axes.set_frame_on(False)
+        self._plot_attack()
+        self._plot_parts()
+        return self
+
+    def _plot_attack(self) -> None:
+        clean, perturbation, adversarial = self.axes_[0, :3]
+        before, after = self.labels or ("image", "adversarial")
+        show_image(clean, self.image, self.image_shape)
+        clean.set_title(before, fontsize="small")
+        show_signed(perturbation, self.adversarial - self.image, self.image_shape)
+        perturbation.set_title("+ perturbation", fontsize="small")
+        show_image(adversarial, self.adversarial, self.image_shape)
+        adversarial.set_title(f"= {after}", fontsize="small")
+
+    def _plot_parts(self) -> None:
+        rest = self.total - self.parts.sum(axis=0)
+        shown = [*self.parts, rest, self.total]
+        titles = [*self.titles, "all others", "= gradient"]
+        for k, (axes, part, title) in enumerate(zip(self.axes_[1], shown, titles, strict=False)):
+            show_signed(axes, part, self.image_shape)
+            sign = "+ " if 0 < k < len(shown) - 1 else ""
+            share = np.linalg.norm(part) / (np.linalg.norm(self.total) or 1.0)
+            axes.set_title(f"{sign}{title}", fontsize="small")
+            axes.set_xlabel(f"norm {share:.2f}", fontsize="small")

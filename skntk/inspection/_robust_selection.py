@@ -1,0 +1,173 @@
+"""What is left when only the most robust features are kept (Fig. 10, 11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._progress import track
+from ..attacks import NTKAttack
+from ..metrics import robust_accuracy_score
+from ._base import single_axes
+
+__all__ = ["RobustSelectionDisplay"]
+
+
+class RobustSelectionDisplay:
+    """Accuracy of the machine of the r most robust features, against r.
+
+    Parameters
+    ----------
+    n_features : ndarray of shape (q,)
+        Numbers of features kept.
+    curves : dict of str to ndarray of shape (q,)
+        Accuracy of each kind.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes drawn on.
+    figure_ : matplotlib Figure
+        Their figure.
+    lines_ : dict of str to matplotlib Line2D
+        The curves.
+
+    Examples
+    --------
+    >>> from skntk.inspection import RobustSelectionDisplay
+    >>> display = RobustSelectionDisplay.from_predictions(
+    ...     [1, 10, 100], {"clean": [0.5, 0.7, 0.9], "own FGSM": [0.4, 0.3, 0.0]}
+    ... )
+    >>> sorted(display.lines_)
+    ['clean', 'own FGSM']
+    """
+
+    def __init__(self, *, n_features, curves):
+        self.n_features = n_features
+        self.curves = curves
+
+    @classmethod
+    def from_estimator(
+        cls,
+        selector: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        n_features: ArrayLike | None = None,
+        eps: Any = None,
+        clip_values: Any = (0.0, 1.0),
+        max_iter: int = 10,
+        eps_step: Any = None,
+        verbose: int = 0,
+        ax: Any = None,
+    ) -> RobustSelectionDisplay:
+        """Cut a fitted selector at several numbers of features and attack each machine.
+
+        Parameters
+        ----------
+        selector : RobustFeatureSelector
+            Fitted.
+        X : array-like of shape (m, d)
+            Test samples.
+        y : array-like of shape (m,)
+            Their labels.
+        n_features : array-like of int, default=None
+            Where to cut; None: a dozen numbers spread geometrically.
+        eps : float, default=None
+            Radius of the ball; None: the selector's.
+        clip_values : tuple or None, default=(0.0, 1.0)
+            Lowest and highest value of an input.
+        max_iter : int, default=10
+            Steps of PGD.
+        eps_step : float, default=None
+            Size of a step of PGD; None: as in `NTKAttack`.
+        verbose : int, default=0
+            Show a progress bar if positive.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : RobustSelectionDisplay
+            Its curves: "clean"; "own FGSM" and "own PGD" on the machine's own examples;
+            "transferred FGSM" and "transferred PGD" on those of all features.
+        """
+        p = len(selector.ranking_)
+        if n_features is None:
+            n_features = np.unique(np.geomspace(1, p, min(p, 12)).round().astype(int))
+        counts = np.asarray(n_features)
+        common = {"eps": selector.eps if eps is None else eps, "clip_values": clip_values}
+        attacks = {
+            "FGSM": NTKAttack(None, **common),
+            "PGD": NTKAttack(None, method="pgd", max_iter=max_iter, eps_step=eps_step, **common),
+        }
+        from_all = {
+            name: attack.set_params(estimator=selector.decomposer_).generate(X, y)
+            for name, attack in attacks.items()
+        }
+        curves: dict[str, list[float]] = {}
+        for r in track(counts.tolist(), "Cutting", enabled=verbose > 0):
+            machine = selector.with_n_features(r)
+            curves.setdefault("clean", []).append(machine.score(X, y))
+            for name, attack in attacks.items():
+                own = robust_accuracy_score(machine, X, y, attack.set_params(estimator=machine))
+                curves.setdefault(f"own {name}", []).append(own)
+                transferred = machine.score(from_all[name], y)
+                curves.setdefault(f"transferred {name}", []).append(transferred)
+        return cls.from_predictions(counts, curves, ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls, n_features: ArrayLike, curves: Any, *, ax: Any = None
+    ) -> RobustSelectionDisplay:
+        """Draw given curves.
+
+        Parameters
+        ----------
+        n_features : array-like of shape (q,)
+            Numbers of features kept.
+        curves : mapping from str to array-like of shape (q,)
+            Accuracies.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : RobustSelectionDisplay
+        """
+        arrays = {name: np.asarray(values, dtype=float) for name, values in curves.items()}
+        return cls(n_features=np.asarray(n_features), curves=arrays).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> RobustSelectionDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : RobustSelectionDisplay
+        """
+        self.figure_, self.ax_ = single_axes(ax, figsize=(5.5, 3.8))
+        styles = {
+            "clean": {"color": "tab:blue"},
+            "own FGSM": {"color": "tab:orange"},
+            "own PGD": {"color": "tab:green", "linestyle": "--"},
+            "transferred FGSM": {"color": "tab:red"},
+            "transferred PGD": {"color": "tab:purple", "linestyle": "--"},
+        }
+        self.lines_ = {
+            name: self.ax_.plot(
+                self.n_features, values, marker=".", label=name, **styles.get(name, {})
+            )[0]
+            for name, values in self.curves.items()
+        }
+        self.ax_.set(
+            xlabel="number of features kept", ylabel="accuracy", xscale="log", ylim=(-0.02, 1)
+        )
+        self.ax_.legend(fontsize="small")
+        return self

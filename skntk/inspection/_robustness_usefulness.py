@@ -1,0 +1,191 @@
+"""Features in the plane of robustness and usefulness (Fig. 2 right, 8, 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._base import single_axes
+
+__all__ = ["RobustnessUsefulnessDisplay"]
+
+
+class RobustnessUsefulnessDisplay:
+    """Each feature a dot: robustness across, usefulness up, eigenvalue as size and colour.
+
+    Parameters
+    ----------
+    usefulness, robustness : ndarray of shape (p,)
+        Accuracy of each feature, clean and on its own FGSM examples.
+    eigenvalues : ndarray of shape (p,) or None
+        Larger is larger and darker.
+    chance : float or None
+        Frequency of the most common class; features above are useful.
+    name : str or None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes drawn on.
+    figure_ : matplotlib Figure
+        Their figure.
+    scatter_ : matplotlib PathCollection
+        The dots.
+
+    Examples
+    --------
+    >>> from skntk.inspection import RobustnessUsefulnessDisplay
+    >>> display = RobustnessUsefulnessDisplay.from_predictions(
+    ...     [0.6, 0.7], [0.5, 0.1], eigenvalues=[10.0, 1.0], chance=0.5
+    ... )
+    >>> display.ax_.get_xlabel()
+    'robustness'
+    """
+
+    def __init__(self, *, usefulness, robustness, eigenvalues=None, chance=None, name=None):
+        self.usefulness = usefulness
+        self.robustness = robustness
+        self.eigenvalues = eigenvalues
+        self.chance = chance
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        decomposer: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        eps: Any,
+        norm: float = np.inf,
+        clip_values: Any = (0.0, 1.0),
+        components: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> RobustnessUsefulnessDisplay:
+        """Score the features of a fitted decomposer and draw them.
+
+        Parameters
+        ----------
+        decomposer : SpectralFeatureDecomposer
+            Fitted.
+        X : array-like of shape (m, d)
+            Held-out samples.
+        y : array-like of shape (m,)
+            Their labels.
+        eps, norm, clip_values, components
+            As in `SpectralFeatureDecomposer.score_features`.
+        name : str, default=None
+            Title; None: the decomposer's kernel, if it is a string.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : RobustnessUsefulnessDisplay
+        """
+        scores = decomposer.score_features(
+            X, y, eps=eps, norm=norm, clip_values=clip_values, components=components
+        )
+        if name is None and isinstance(decomposer.kernel, str):
+            name = decomposer.kernel
+        chosen = slice(None) if components is None else np.asarray(components)
+        _, counts = np.unique(np.asarray(y), return_counts=True)
+        return cls.from_predictions(
+            scores.usefulness,
+            scores.robustness,
+            eigenvalues=decomposer.eigenvalues_[chosen],
+            chance=counts.max() / counts.sum(),
+            name=name,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        usefulness: ArrayLike,
+        robustness: ArrayLike,
+        *,
+        eigenvalues: ArrayLike | None = None,
+        chance: float | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> RobustnessUsefulnessDisplay:
+        """Draw given scores.
+
+        Parameters
+        ----------
+        usefulness, robustness : array-like of shape (p,)
+            Scores in [0, 1].
+        eigenvalues : array-like of shape (p,), default=None
+            For size and colour.
+        chance : float, default=None
+            Where to draw the line above which a feature is useful.
+        name : str, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : RobustnessUsefulnessDisplay
+        """
+        display = cls(
+            usefulness=np.asarray(usefulness, dtype=float),
+            robustness=np.asarray(robustness, dtype=float),
+            eigenvalues=None if eigenvalues is None else np.asarray(eigenvalues, dtype=float),
+            chance=chance,
+            name=name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None, **scatter_options: Any) -> RobustnessUsefulnessDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+        **scatter_options : dict
+            For `matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        display : RobustnessUsefulnessDisplay
+        """
+        self.figure_, self.ax_ = single_axes(ax, figsize=(4, 4))
+        weight = self._relative_log_eigenvalues()
+        style = {
+            "s": 8 + 120 * weight**2,
+            "c": weight,
+            "cmap": "Blues",
+            "vmin": -0.5,
+            "vmax": 1.0,
+            "edgecolors": "0.3",
+            "linewidths": 0.4,
+        }
+        # Large dots first, so that none hides a smaller one.
+        order = np.argsort(-weight, kind="stable")
+        style.update(s=style["s"][order], c=weight[order])
+        style.update(scatter_options)
+        self.scatter_ = self.ax_.scatter(self.robustness[order], self.usefulness[order], **style)
+        if self.chance is not None:
+            self.ax_.axhline(self.chance, color="0.5", linestyle=":", linewidth=1, zorder=0)
+            self.ax_.axhspan(self.chance, 1, color="tab:green", alpha=0.06, linewidth=0, zorder=0)
+        self.ax_.set(xlabel="robustness", ylabel="usefulness", xlim=(-0.03, 1), ylim=(0, 1))
+        self.ax_.set_aspect("equal")
+        if self.name is not None:
+            self.ax_.set_title(self.name)
+        return self
+
+    def _relative_log_eigenvalues(self):
+        """Logarithm of each eigenvalue, 0 for the smallest and 1 for the largest."""
+        values = self.eigenvalues
+        if values is None or not (values > 0).any():
+            return np.full(len(self.usefulness), 0.5)
+        logs = np.log(np.maximum(values, values[values > 0].min()))
+        spread = np.ptp(logs)
+        return (logs - logs.min()) / spread if spread > 0 else np.ones_like(logs)

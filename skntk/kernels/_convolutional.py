@@ -1,0 +1,184 @@
+"""The convolutional ReLU network with a flattened read-out, in closed form.
+
+Only pairs of equal pixel positions matter. A pair of pixels is described by its squared
+feature distance, not its inner product: equal images then have distance 0 to the bit.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from .._precision import precision
+from .._validation import check_integer, check_real
+from ._arc_cosine import Angle, relu_angle, safe_inverse
+from ._images import check_image_shape
+from ._tiled import TiledNTK
+
+__all__ = ["ConvolutionalNTK"]
+
+#: Images on each side of a tile of pairs: small enough for its layers to stay in cache,
+#: and fixed, so that nothing recompiles.
+_TILE = 16
+
+
+class ConvolutionalNTK(TiledNTK):
+    r"""NTK of an infinitely wide convolutional ReLU network with a flattened read-out.
+
+    `depth` times [3x3 SAME convolution, ReLU], then a linear read-out of all pixels: the
+    paper's CONV1 and CONV2. Equal to ``stax.serial(Conv(..., (3, 3), padding="SAME"),
+    Relu(), ..., Flatten(), Dense(1))``.
+
+    Parameters
+    ----------
+    depth : int, default=1
+        Number of convolutional layers, 1 or more.
+    image_shape : tuple of int (H, W, C)
+        Shape of one sample; inputs are its values in C order, as rows.
+    weight_std : float, default=sqrt(2)
+        Standard deviation of the weights in NTK parameterisation.
+    bias_std : float, default=0.1
+        Standard deviation of the biases.
+
+    Notes
+    -----
+    The cost is that of n m H W pairs of pixels; memory beyond the result is bounded
+    whatever n and m.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skntk.kernels import ConvolutionalNTK
+    >>> images = np.ones((2, 16))
+    >>> ConvolutionalNTK(1, image_shape=(4, 4, 1))(images).shape
+    (2, 2)
+    """
+
+    def __init__(
+        self,
+        depth: int = 1,
+        *,
+        image_shape: tuple[int, int, int],
+        weight_std: float = 2**0.5,
+        bias_std: float = 0.1,
+    ):
+        self.depth = depth
+        self.image_shape = image_shape
+        self.weight_std = weight_std
+        self.bias_std = bias_std
+
+    def _check_parameters(self, n_features: int) -> None:
+        check_integer("depth", self.depth, low=1)
+        check_image_shape(self.image_shape, n_features)
+        check_real("weight_std", self.weight_std, low=0.0, strict=True)
+        check_real("bias_std", self.bias_std, low=0.0)
+
+    def _diag(self, X: NDArray) -> NDArray:
+        diagonal = np.empty(len(X), X.dtype)
+        for rows, x in self._blocks(X):
+            with precision(X.dtype):
+                values = np.asarray(_self_kernel(self.depth, x, *self._variances(X)))
+            diagonal[rows] = values[: rows.stop - rows.start]
+        return diagonal
+
+    def _tile_size(self, X: NDArray) -> int:
+        return _TILE
+
+    def _arrange(self, block: NDArray) -> NDArray:
+        # Images last: shifts by a pixel then move whole vectors.
+        return np.ascontiguousarray(block.T).reshape(*self.image_shape, -1)
+
+    def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
+        return _tile(self.depth, x, z, *self._variances(x))
+
+    def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> jax.Array:
+        return _tile_vjp(self.depth, x, z, weights, *self._variances(x))
+
+    def _variances(self, X: NDArray) -> tuple[np.floating, np.floating]:
+        return X.dtype.type(self.weight_std**2), X.dtype.type(self.bias_std**2)
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile(depth, x, z, w, b):
+    return _network(depth, x[..., :, None], z[..., None, :], w, b)
+
+
+@partial(jax.jit, static_argnums=0)
+def _self_kernel(depth, x, w, b):
+    return _network(depth, x, x, w, b)
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile_vjp(depth, x, z, weights, w, b):
+    _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b), x)
+    return vjp(weights)[0].reshape(-1, x.shape[-1]).T
+
+
+def _network(depth, x, z, w, b):
+    """Kernel of images (H, W, C, ...) that broadcast against each other.
+
+    `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
+    squared norms, `t` the tangent kernel so far.
+    """
+    n_channels = x.shape[2]
+    distance = ((x - z) ** 2).sum(axis=2) / n_channels
+    q_x, q_z = (x**2).sum(axis=2) / n_channels, (z**2).sum(axis=2) / n_channels
+    t = 0
+    for layer in range(depth):
+        distance = w * _patch_mean(distance)
+        q_x, q_z = w * _patch_mean(q_x) + b, w * _patch_mean(q_z) + b
+        s = (q_x + q_z - distance) / 2
+        t = s + w * _patch_mean(t) if layer else s
+        distance, k0 = _relu(distance, q_x, q_z)
+        t, q_x, q_z = k0 * t, q_x / 2, q_z / 2
+    s = (q_x + q_z - distance) / 2
+    return (w * (s + t) + b).mean(axis=(0, 1))
+
+
+def _patch_mean(pixels):
+    """Zero-padded 3x3 sums over the two leading axes, divided by 9."""
+    for axis in (0, 1):
+        padding = [(1, 1) if k == axis else (0, 0) for k in range(pixels.ndim)]
+        padded = jnp.pad(pixels, padding)
+        size = pixels.shape[axis]
+        pixels = sum(jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in range(3))
+    return pixels / 9
+
+
+def _angle(distance, q_x, q_z):
+    scale = jnp.sqrt(q_x * q_z)
+    gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
+    # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
+    versine = jnp.where(scale > 0, (distance - gap**2) * safe_inverse(2 * scale), 1)
+    versine = jnp.clip(versine, 0, 2)
+    return Angle(versine, 2 - versine), versine, scale, gap
+
+
+@jax.custom_jvp
+def _relu(distance, q_x, q_z):
+    """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0."""
+    angle, versine, scale, gap = _angle(distance, q_x, q_z)
+    return gap**2 / 2 + scale * relu_angle(angle, versine), angle.supplement / (2 * np.pi)
+
+
+@_relu.defjvp
+def _relu_jvp(primals, tangents):
+    distance, q_x, q_z = primals
+    distance_dot, q_x_dot, q_z_dot = tangents
+    angle, versine, scale, gap = _angle(distance, q_x, q_z)
+    k0 = angle.supplement / (2 * np.pi)
+    relu_distance = gap**2 / 2 + scale * relu_angle(angle, versine)
+    # d k0 has the kink: 0 where the angle is 0 or pi.
+    slope = safe_inverse(angle.sin) / (4 * np.pi)
+    k0_dot = -slope * safe_inverse(scale) * distance_dot
+    relu_distance_dot = k0 * distance_dot
+    for q, q_dot in ((q_x, q_x_dot), (q_z, q_z_dot)):
+        inverse_q = safe_inverse(q)
+        k0_dot += slope * (safe_inverse(scale) - angle.cos * inverse_q) * q_dot
+        by_q = 0.5 - k0 - angle.sin * scale * inverse_q / (2 * np.pi)
+        relu_distance_dot += by_q * q_dot
+    return (relu_distance, k0), (relu_distance_dot, k0_dot)

@@ -1,0 +1,104 @@
+"""Cholesky: right where the matrix is regular, None (and nothing lost) where it is not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skntk.kernels import FullyConnectedNTK, TwoLayerNTK
+from skntk.solvers import solve_cholesky
+
+SIZES = pytest.mark.parametrize("n", [1, 2, 7, 64, 150])
+
+
+def gaussian(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def regular(n, dtype=np.float64):
+    A = gaussian(n, n + 5)
+    gram = A @ A.T + n * np.eye(n)
+    return ((gram + gram.T) / 2).astype(dtype)
+
+
+@SIZES
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_solves(n, alpha, dtype, rtol, overwrite):
+    gram, targets = regular(n, dtype), gaussian(n, 3, seed=1).astype(dtype)
+    before = gram.copy()
+    A = solve_cholesky(gram, targets, alpha, overwrite=overwrite)
+    expected = np.linalg.solve(before.astype(float) + alpha * np.eye(n), targets)
+    assert A.dtype == dtype
+    assert A.flags.c_contiguous
+    assert_allclose(A, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+    if not overwrite:
+        assert_array_equal(gram, before)
+
+
+@given(
+    A=arrays(np.float64, (5, 5), elements=st.floats(-1, 1)),
+    Y=arrays(np.float64, (5, 2), elements=st.floats(-1, 1)),
+    alpha=st.floats(1e-3, 1),
+)
+def test_solves_with_ridge(A, Y, alpha):
+    gram = A @ A.T
+    solution = solve_cholesky(gram, Y, alpha)
+    assert_allclose(gram @ solution + alpha * solution, Y, rtol=1e-8, atol=1e-8)
+
+
+def test_targets_are_left_alone():
+    gram, targets = regular(4), np.asfortranarray(gaussian(4, 2))
+    before = targets.copy()
+    solve_cholesky(gram, targets, overwrite=True)
+    assert_array_equal(targets, before)
+
+
+SINGULAR = {
+    "zero": np.zeros((6, 6)),
+    "rank_one": np.ones((6, 6)),
+    "indefinite": regular(6) - 30 * np.eye(6),
+    "negative": -regular(6),
+    "low_rank": gaussian(6, 2) @ gaussian(6, 2).T,
+    "scales": np.diag(10.0 ** -np.arange(0, 24, 4)),
+}
+SINGULAR["low_rank"] = (SINGULAR["low_rank"] + SINGULAR["low_rank"].T) / 2
+
+
+@pytest.mark.parametrize("gram", SINGULAR.values(), ids=SINGULAR)
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 1e-20])
+def test_singular_gives_none_and_restores(gram, overwrite, alpha):
+    attempt = gram.copy()
+    assert solve_cholesky(attempt, gaussian(6, 2), alpha, overwrite=overwrite) is None
+    assert_array_equal(attempt, gram)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_late_failure_restores(overwrite):
+    # Only the last pivot fails: everything else has been overwritten by then.
+    gram = regular(150)
+    gram[-1, -1] = -1.0
+    attempt = gram.copy()
+    assert solve_cholesky(attempt, gaussian(150, 1), 0.1, overwrite=overwrite) is None
+    assert_array_equal(attempt, gram)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kernel", [FullyConnectedNTK(1), TwoLayerNTK()], ids=["fc1", "two_layer"])
+def test_duplicates_never_pass_unnoticed(kernel, dtype):
+    noticed = 0
+    for seed in range(200):
+        X = gaussian(20, 5, seed=seed).astype(dtype)
+        X[1] = X[0]
+        noticed += solve_cholesky(kernel(X), np.eye(20, dtype=dtype)) is None
+    assert noticed == 200
+
+
+def test_ridge_cures_duplicates():
+    X = gaussian(20, 5)
+    X[1] = X[0]
+    assert solve_cholesky(FullyConnectedNTK(1)(X), np.ones((20, 1)), 1e-6) is not None

@@ -1,0 +1,154 @@
+"""The eigendecomposition, and the flow it gives at every time (F1)."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import LinAlgWarning
+
+from skntk.kernels import FullyConnectedNTK
+from skntk.solvers import Spectrum, eigendecompose, solve_cholesky, warn_ill_conditioned
+
+N = 6
+
+
+def gaussian(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def rotate(eigenvalues, seed=0):
+    """Symmetric matrix with the given eigenvalues."""
+    Q, _ = np.linalg.qr(gaussian(len(eigenvalues), len(eigenvalues), seed=seed))
+    gram = (Q * eigenvalues) @ Q.T
+    return (gram + gram.T) / 2
+
+
+def with_duplicates(n=20):
+    """Gram matrix of samples of which two are equal, and labels that disagree there."""
+    X = gaussian(n, 5)
+    X[1] = X[0]
+    targets = np.sign(gaussian(n, 1, seed=1))
+    targets[:2, 0] = 1, -1
+    return FullyConnectedNTK(1)(X), targets
+
+
+REGULAR = arrays(np.float64, N, elements=st.floats(1e-3, 10), fill=st.nothing())
+# Exact zeros are what duplicate samples give.
+SINGULAR = arrays(np.float64, N, elements=st.one_of(st.just(0.0), st.floats(1e-3, 10)))
+TARGETS = arrays(np.float64, (N, 2), elements=st.floats(-1, 1))
+TIMES = st.one_of(
+    st.floats(0, 100), st.sampled_from([0.0, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18, np.inf])
+)
+
+
+@given(eigenvalues=SINGULAR)
+def test_decomposes(eigenvalues):
+    gram = rotate(eigenvalues)
+    before = gram.copy()
+    spectrum = eigendecompose(gram)
+    values, V = spectrum.eigenvalues, spectrum.eigenvectors
+    assert_array_equal(gram, before)
+    assert (values >= 0).all()
+    assert (np.diff(values) <= 0).all()
+    assert_allclose(values, np.sort(eigenvalues)[::-1], rtol=1e-10, atol=1e-13)
+    assert_allclose(V.T @ V, np.eye(N), atol=1e-13)
+    assert_allclose((V * values) @ V.T, gram, atol=1e-13 * (1 + values[0]))
+    assert V.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 2, 65])
+def test_sizes_and_dtypes(n, dtype):
+    gram = rotate(np.arange(1, n + 1)).astype(dtype)
+    for overwrite in (False, True):
+        spectrum = eigendecompose(gram.copy(), overwrite=overwrite)
+        assert spectrum.eigenvalues.dtype == spectrum.eigenvectors.dtype == dtype
+        assert_allclose(spectrum.eigenvalues, np.arange(n, 0, -1), rtol=1e-4)
+        coefficients = spectrum.coefficients(np.ones((n, 3), dtype), 1.0, 0.1)
+        assert coefficients.dtype == dtype
+        assert coefficients.shape == (n, 3)
+
+
+def test_rounding_is_taken_for_zero():
+    gram, _ = with_duplicates()
+    assert eigendecompose(gram).eigenvalues[-1] == 0
+    assert eigendecompose(gram.astype(np.float32)).eigenvalues[-1] == 0
+    assert_array_equal(eigendecompose(np.zeros((3, 3))).eigenvalues, 0)
+
+
+# F1
+
+
+@given(eigenvalues=SINGULAR, Y=TARGETS, alpha=st.sampled_from([0.0, 0.1]))
+def test_nothing_is_learnt_at_time_zero(eigenvalues, Y, alpha):
+    assert_array_equal(eigendecompose(rotate(eigenvalues)).coefficients(Y, 0.0, alpha), 0)
+
+
+@given(eigenvalues=REGULAR, Y=TARGETS, alpha=st.sampled_from([0.0, 0.1]))
+def test_infinite_time_is_the_solution(eigenvalues, Y, alpha):
+    gram = rotate(eigenvalues)
+    spectrum = eigendecompose(gram)
+    expected = np.linalg.solve(gram + alpha * np.eye(N), Y)
+    tolerance = {"rtol": 1e-8, "atol": 1e-8 * np.abs(expected).max()}
+    assert_allclose(spectrum.coefficients(Y, np.inf, alpha), expected, **tolerance)
+    assert_allclose(spectrum.coefficients(Y, 1e6, alpha), expected, **tolerance)
+    assert_allclose(solve_cholesky(gram, Y, alpha), expected, **tolerance)
+
+
+@given(eigenvalues=REGULAR, Y=TARGETS, time=st.floats(0, 100))
+def test_solves_the_flow(eigenvalues, Y, time):
+    """At time t the residual is exp(-K t) Y."""
+    gram = rotate(eigenvalues)
+    values, V = np.linalg.eigh(gram)
+    expected = V @ (np.exp(-values * time)[:, None] * (V.T @ Y))
+    residual = Y - gram @ eigendecompose(gram).coefficients(Y, time, 0.0)
+    assert_allclose(residual, expected, rtol=1e-8, atol=1e-8)
+
+
+@given(eigenvalues=SINGULAR, Y=TARGETS, times=st.tuples(TIMES, TIMES))
+def test_training_residual_never_increases(eigenvalues, Y, times):
+    gram = rotate(eigenvalues)
+    spectrum = eigendecompose(gram)
+    early, late = (
+        np.linalg.norm(gram @ spectrum.coefficients(Y, time, 0.0) - Y) for time in sorted(times)
+    )
+    assert late <= early + 1e-8 * np.linalg.norm(Y)
+
+
+@pytest.mark.parametrize("time", [1e6, 1e9, 1e12, 1e15, 1e18, 1e100])
+def test_late_times_tend_to_the_limit_with_duplicates(time):
+    gram, Y = with_duplicates()
+    spectrum = eigendecompose(gram)
+    limit = gram @ spectrum.coefficients(Y, np.inf, 0.0)
+    assert_allclose(gram @ spectrum.coefficients(Y, time, 0.0), limit, atol=1e-8)
+    assert_allclose(limit[:2], 0, atol=1e-8)  # the mean of the labels that disagree
+
+
+# Warning
+
+
+def test_warns_of_lost_eigenvalues_with_a_cure():
+    gram, _ = with_duplicates()
+    spectrum = eigendecompose(gram)
+    message = r"1 of its 20 eigenvalues.*condition number.*duplicate.*Set alpha=\S+ or more"
+    with pytest.warns(LinAlgWarning, match=message):
+        warn_ill_conditioned(spectrum)
+
+
+def test_does_not_warn_of_a_regular_matrix():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_ill_conditioned(eigendecompose(rotate(np.arange(1.0, 7.0))))
+        warn_ill_conditioned(Spectrum(np.ones(2), np.eye(2)))
+
+
+def test_the_suggested_alpha_is_enough():
+    gram, Y = with_duplicates()
+    with pytest.warns(LinAlgWarning) as record:
+        warn_ill_conditioned(eigendecompose(gram))
+    alpha = float(str(record[0].message).split("alpha=")[1].split()[0])
+    assert solve_cholesky(gram, Y, alpha) is not None
