@@ -20,8 +20,8 @@ __all__ = ["KernelMachineMixin"]
 class KernelMachineMixin(OutputClassifierMixin):
     """Outputs and input gradients from `kernel_`, `X_fit_` and `dual_coef_`."""
 
-    kernel_: NeuralTangentKernel | None
-    X_fit_: NDArray | None
+    kernel_: Any  # NeuralTangentKernel, or None if it is precomputed
+    X_fit_: Any  # ndarray, or None if the kernel is precomputed
     dual_coef_: NDArray
 
     def decision_function(self, X: ArrayLike) -> NDArray:

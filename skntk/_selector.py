@@ -145,7 +145,7 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         order = np.argsort(-self._criterion(), kind="stable")
         self.ranking_ = np.empty_like(order)
         self.ranking_[order] = np.arange(1, len(order) + 1)
-        self.validation_curve_ = None
+        self.validation_curve_: Any = None
         if self.n_features_to_select is None:
             self.validation_curve_ = self._validation_curve(X_val, y_val)
         return self._select(self.n_features_to_select)

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
+from sklearn.utils import gen_batches
 
+from ._differentiable import DifferentiableModel, as_differentiable
+from ._losses import LOSSES
+from ._precision import as_float_matrix
+from ._targets import label_indices
 from .attacks import NTKAttack
+from .attacks._search import Objective
 
-__all__ = ["make_robust_scorer", "robust_accuracy_score"]
+__all__ = ["gradient_cosine_similarity", "make_robust_scorer", "robust_accuracy_score"]
 
 
 def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> float:
@@ -55,8 +61,50 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
         attack = _on(attack, estimator)
     X_adv = attack.generate(X, y)
     if hasattr(X, "columns"):
-        X_adv = type(X)(X_adv, columns=X.columns)
+        frame: Any = type(X)
+        X_adv = frame(X_adv, columns=X.columns)
     return float(accuracy_score(np.asarray(y), estimator.predict(X_adv)))
+
+
+def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> float:
+    r"""Mean cosine of two models' loss gradients with respect to the input (Eq. 43).
+
+    .. math::
+        \frac{\nabla_x L(f_a, y)^T \nabla_x L(f_b, y)}
+             {\|\nabla_x L(f_a, y)\|_2 \|\nabla_x L(f_b, y)\|_2}
+
+    with L the cross-entropy of the outputs as logits.
+
+    Parameters
+    ----------
+    a, b : estimator
+        Fitted, differentiable as for `NTKAttack`, with the same classes.
+    X : array-like of shape (m, d)
+        Inputs.
+    y : array-like of shape (m,)
+        True labels.
+
+    Returns
+    -------
+    similarity : float
+        In [-1, 1]; a sample without a gradient counts as 0.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import NTKClassifier
+    >>> from skntk.metrics import gradient_cosine_similarity
+    >>> X, y = load_digits(return_X_y=True)
+    >>> shallow, deep = (NTKClassifier(k).fit(X[:300] / 16, y[:300]) for k in ("fc1", "fc3"))
+    >>> gradient_cosine_similarity(shallow, deep, X[300:350] / 16, y[300:350]) > 0.9
+    True
+    """
+    X = as_float_matrix(X, "X")
+    gradients = [_loss_gradient(as_differentiable(model), X, y) for model in (a, b)]
+    lengths = [np.linalg.norm(gradient, axis=1) for gradient in gradients]
+    products = np.einsum("ij,ij->i", *gradients)
+    scale = lengths[0] * lengths[1]
+    return float(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0).mean())
 
 
 def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike], float]:
@@ -93,6 +141,16 @@ class _RobustScorer:
 
     def __repr__(self) -> str:
         return f"make_robust_scorer({self.attack!r})"
+
+
+def _loss_gradient(model: DifferentiableModel, X: NDArray, y: ArrayLike) -> NDArray:
+    """Cross-entropy gradient (m, d), each row up to a positive factor."""
+    labels = label_indices(y, model.classes_)
+    gradients = []
+    for rows in gen_batches(len(X), 256):
+        objective = Objective(LOSSES["cross_entropy"], labels[rows], targeted=False)
+        gradients.append(objective.gradient(*model.linearize(X[rows])))
+    return np.concatenate(gradients).astype(np.float64)
 
 
 def _on(attack: NTKAttack, estimator: Any) -> NTKAttack:

@@ -218,7 +218,8 @@ class NTKAttack(BaseEstimator):
         self._check_parameters()
         model = as_differentiable(self.estimator)
         # On what the user gave, so that scikit-learn can check feature names and width.
-        self.estimator.decision_function(X[:1] if hasattr(X, "__array__") else np.asarray(X)[:1])
+        first: Any = X if hasattr(X, "__array__") else np.asarray(X)
+        self.estimator.decision_function(first[:1])
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
         if y is None:
             if self.targeted:

@@ -41,14 +41,14 @@ class Objective:
         self,
         outputs: NDArray,
         pullback: Callable[[NDArray], NDArray],
-        dual_norm: Callable[[NDArray], NDArray],
+        dual_norm: Callable[[NDArray], NDArray] | None = None,
     ) -> NDArray:
         """Gradient (m, d) along the candidate direction with the largest dual norm."""
         cotangents = self.loss.cotangents(as_logits(np.nan_to_num(outputs)), self.labels)
         cotangents = self.sign * as_output_cotangents(cotangents, outputs.shape[1])
         gradients = np.stack([pullback(c.astype(outputs.dtype)) for c in cotangents])
         gradients = np.nan_to_num(gradients, copy=False)
-        if len(gradients) == 1:
+        if len(gradients) == 1 or dual_norm is None:
             return gradients[0]
         steepest = dual_norm(gradients).argmax(axis=0)
         return gradients[steepest, np.arange(gradients.shape[1])]

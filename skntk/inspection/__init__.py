@@ -5,6 +5,8 @@ from ._feature_gradient import FeatureGradientDisplay
 from ._perturbation_decomposition import PerturbationDecompositionDisplay
 from ._robust_selection import RobustSelectionDisplay
 from ._robustness_usefulness import RobustnessUsefulnessDisplay
+from ._training_curve import TrainingCurveDisplay
+from ._transfer import TransferDisplay
 
 __all__ = [
     "AdversarialExamplesDisplay",
@@ -12,4 +14,6 @@ __all__ = [
     "PerturbationDecompositionDisplay",
     "RobustSelectionDisplay",
     "RobustnessUsefulnessDisplay",
+    "TrainingCurveDisplay",
+    "TransferDisplay",
 ]

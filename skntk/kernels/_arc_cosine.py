@@ -6,6 +6,8 @@ a cosine alone has no digits left near +-1, which is where x = z lies.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,7 @@ __all__ = ["Angle", "relu_angle", "safe_inverse"]
 def _arcsin_coefficients(degree: int) -> np.ndarray:
     """Coefficients in t = 4y - 1 of arcsin(sqrt(y)) / sqrt(y) on 0 <= y <= 1/2."""
 
-    def ratio(t: np.ndarray) -> np.ndarray:
+    def ratio(t: Any) -> Any:
         root = np.sqrt((t + 1) / 4)
         return np.arcsin(root) / root
 

@@ -6,6 +6,7 @@ feature distance, not its inner product: equal images then have distance 0 to th
 
 from __future__ import annotations
 
+import functools
 from functools import partial
 
 import jax
@@ -127,7 +128,7 @@ def _network(depth, x, z, w, b):
     n_channels = x.shape[2]
     distance = ((x - z) ** 2).sum(axis=2) / n_channels
     q_x, q_z = (x**2).sum(axis=2) / n_channels, (z**2).sum(axis=2) / n_channels
-    t = 0
+    t = s = jnp.zeros_like(distance)
     for layer in range(depth):
         distance = w * _patch_mean(distance)
         q_x, q_z = w * _patch_mean(q_x) + b, w * _patch_mean(q_z) + b
@@ -145,7 +146,8 @@ def _patch_mean(pixels):
         padding = [(1, 1) if k == axis else (0, 0) for k in range(pixels.ndim)]
         padded = jnp.pad(pixels, padding)
         size = pixels.shape[axis]
-        pixels = sum(jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in range(3))
+        shifted = (jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in range(3))
+        pixels = functools.reduce(jnp.add, shifted)
     return pixels / 9
 
 

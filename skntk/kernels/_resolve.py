@@ -14,7 +14,11 @@ from ._two_layer import TwoLayerNTK
 __all__ = ["KERNEL_NAMES", "resolve_kernel"]
 
 _FACTORIES: dict[str, Callable[[int], NeuralTangentKernel]] = {
-    **{f"fc{depth}": lambda _, depth=depth: FullyConnectedNTK(depth) for depth in range(1, 6)},
+    "fc1": lambda _: FullyConnectedNTK(1),
+    "fc2": lambda _: FullyConnectedNTK(2),
+    "fc3": lambda _: FullyConnectedNTK(3),
+    "fc4": lambda _: FullyConnectedNTK(4),
+    "fc5": lambda _: FullyConnectedNTK(5),
     "conv1": lambda n_features: _convolutional("conv1", n_features),
     "conv2": lambda n_features: _convolutional("conv2", n_features),
     "two_layer": lambda _: TwoLayerNTK(),

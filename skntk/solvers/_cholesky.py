@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
@@ -33,9 +35,9 @@ def solve_cholesky(
     """
     # The transpose is the same matrix in Fortran order, in which LAPACK works in place.
     matrix = gram.T if overwrite else gram.T.copy(order="F")
-    lange, potrf, pocon, potrs = scipy.linalg.get_lapack_funcs(
-        ("lange", "potrf", "pocon", "potrs"), (matrix,)
-    )
+    names = ("lange", "potrf", "pocon", "potrs")
+    functions: Any = scipy.linalg.get_lapack_funcs(names, (matrix,))
+    lange, potrf, pocon, potrs = functions
     diagonal = matrix.diagonal().copy()
     np.fill_diagonal(matrix, diagonal + matrix.dtype.type(alpha))
     norm = lange("1", matrix)

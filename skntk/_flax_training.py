@@ -1,0 +1,194 @@
+"""Pure functions of a network's state: outputs, pullbacks, one epoch, accuracies.
+
+A state is a dictionary of trees: ``params``; ``constants``; ``origin``, the initial
+parameters if outputs are centred, else None; ``anchor``, the parameters around which the
+network is linearised, else None. Which of them are None is part of its type, so that each
+kind of model compiles once.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ._adversarial_training import AdversarialTraining, perturb
+from ._flax_network import Network
+
+__all__ = [
+    "LOSSES",
+    "attack",
+    "decide",
+    "init_network",
+    "init_optimizer",
+    "input_pullback",
+    "jacobian_rows",
+    "make_optimizer",
+    "train_epoch",
+]
+
+State = dict[str, Any]
+Optimizer = tuple[Any, Any]
+
+
+def _cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    if outputs.shape[1] == 1:
+        return optax.sigmoid_binary_cross_entropy(outputs[:, 0], labels.astype(outputs.dtype))
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+
+
+def _squared_error(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    if outputs.shape[1] == 1:
+        targets = (2 * labels - 1).astype(outputs.dtype)[:, None]
+    else:
+        targets = jax.nn.one_hot(labels, outputs.shape[1], dtype=outputs.dtype)
+    return optax.l2_loss(outputs, targets).sum(axis=1)
+
+
+LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
+
+
+def network_outputs(network: Network, state: State, x: jax.Array) -> jax.Array:
+    """Raw outputs (n, k) of the network, centred and linearised as the state says."""
+
+    def f(params: Any) -> jax.Array:
+        return network.apply(params, state["constants"], x)
+
+    if state["anchor"] is None:
+        outputs = f(state["params"])
+    else:
+        step = jax.tree.map(jnp.subtract, state["params"], state["anchor"])
+        value, change = jax.jvp(f, (state["anchor"],), (step,))
+        outputs = value + change
+    return outputs if state["origin"] is None else outputs - f(state["origin"])
+
+
+def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+    """Outputs as classifiers give them: two outputs for two classes become their difference."""
+    outputs = network_outputs(network, state, x)
+    if n_classes == 2 and outputs.shape[1] == 2:
+        return outputs[:, 1:] - outputs[:, :1]
+    return outputs
+
+
+def make_optimizer(optimizer: Optimizer, learning_rate: Any) -> optax.GradientTransformation:
+    """Optax optimiser of (name or function or transformation, schedule or None)."""
+    rule, schedule = optimizer
+    if isinstance(rule, optax.GradientTransformation):
+        return rule
+    rule = getattr(optax, rule) if isinstance(rule, str) else rule
+    return rule(learning_rate if schedule is None else schedule)
+
+
+@partial(jax.jit, static_argnums=0)
+def init_network(network: Network, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
+    """Draw parameters and constants."""
+    return network.init(key, x)
+
+
+@partial(jax.jit, static_argnums=0)
+def init_optimizer(optimizer: Optimizer, params: Any, learning_rate: Any) -> Any:
+    """Initial state of the optimiser."""
+    return make_optimizer(optimizer, learning_rate).init(params)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def decide(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+    """Decision outputs (n, k), k = 1 for two classes."""
+    return decision_outputs(network, n_classes, state, x)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def input_pullback(
+    network: Network, n_classes: int, state: State, x: jax.Array, cotangents: jax.Array
+) -> jax.Array:
+    """Gradient (n, d) of the decision outputs weighted by cotangents (n, k)."""
+    _, pullback = jax.vjp(lambda points: decision_outputs(network, n_classes, state, points), x)
+    return pullback(cotangents)[0]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def jacobian_rows(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+    """Jacobian (n, k, P) of the raw outputs with respect to all parameters."""
+
+    def outputs(params: Any, sample: jax.Array) -> jax.Array:
+        return network_outputs(network, {**state, "params": params}, sample[None])[0]
+
+    tree = jax.vmap(jax.jacrev(outputs), (None, 0))(state["params"], x)
+    leaves = [leaf.reshape(*leaf.shape[:2], -1) for leaf in jax.tree.leaves(tree)]
+    return jnp.concatenate(leaves, axis=-1)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def attack(
+    network: Network,
+    n_classes: int,
+    adversary: AdversarialTraining,
+    state: State,
+    x: jax.Array,
+    labels: jax.Array,
+) -> jax.Array:
+    """Adversarial examples of the network itself."""
+    return perturb(adversary, partial(decision_outputs, network, n_classes, state), x, labels)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def train_epoch(
+    network: Network,
+    n_classes: int,
+    loss: str,
+    optimizer: Optimizer,
+    adversary: AdversarialTraining | None,
+    state: State,
+    optimizer_state: Any,
+    data: tuple[jax.Array, jax.Array],
+    batches: tuple[jax.Array, jax.Array],
+    learning_rate: Any,
+) -> tuple[Any, Any, jax.Array]:
+    """One pass over the batches.
+
+    Parameters
+    ----------
+    network, n_classes, loss, optimizer, adversary
+        What is compiled for.
+    state, optimizer_state
+        Where training stands.
+    data : tuple of inputs (n, d) and class indices (n,)
+    batches : tuple of indices (s, b) and weights (s, b)
+        A batch a row; the last is filled up with samples of weight 0.
+    learning_rate : float
+
+    Returns
+    -------
+    params, optimizer_state
+        After the epoch.
+    loss : Array
+        Mean over the samples, as they were met.
+    """
+    transformation = make_optimizer(optimizer, learning_rate)
+    X, y = data
+
+    def step(carry: tuple[Any, Any], batch: tuple[jax.Array, jax.Array]) -> Any:
+        params, optimizer_state = carry
+        rows, weights = batch
+        x, labels = X[rows], y[rows]
+        if adversary is not None:
+            current = {**state, "params": params}
+            victim = partial(decision_outputs, network, n_classes, current)
+            x = perturb(adversary, victim, x, labels)
+
+        def mean_loss(params: Any) -> jax.Array:
+            outputs = network_outputs(network, {**state, "params": params}, x)
+            return jnp.sum(weights * LOSSES[loss](outputs, labels)) / jnp.sum(weights)
+
+        value, gradient = jax.value_and_grad(mean_loss)(params)
+        updates, optimizer_state = transformation.update(gradient, optimizer_state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, optimizer_state), value * jnp.sum(weights)
+
+    carry = (state["params"], optimizer_state)
+    (params, optimizer_state), losses = jax.lax.scan(step, carry, batches)
+    return params, optimizer_state, jnp.sum(losses) / jnp.sum(batches[1])

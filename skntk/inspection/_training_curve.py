@@ -1,0 +1,137 @@
+"""Accuracy through training, clean and under attack (Fig. 12, 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ._base import single_axes
+
+__all__ = ["TrainingCurveDisplay"]
+
+_CURVES = {
+    "train_accuracy": ("train, clean", {"color": "C0", "linestyle": "--"}),
+    "test_accuracy": ("test, clean", {"color": "C0"}),
+    "train_robust_accuracy": ("train, attacked", {"color": "C3", "linestyle": "--"}),
+    "test_robust_accuracy": ("test, attacked", {"color": "C3"}),
+}
+
+
+class TrainingCurveDisplay:
+    """Training and test accuracy at every epoch.
+
+    Parameters
+    ----------
+    history : dict of str to ndarray of shape (n_epochs,)
+        "train_accuracy", "test_accuracy", "train_robust_accuracy",
+        "test_robust_accuracy", any of them.
+    linearized_at : int or None
+        Epoch marked by a vertical line.
+    name : str or None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes drawn on.
+    figure_ : matplotlib Figure
+        Their figure.
+    lines_ : dict of str to matplotlib Line2D
+        The curves.
+
+    Examples
+    --------
+    >>> from skntk.inspection import TrainingCurveDisplay
+    >>> display = TrainingCurveDisplay.from_predictions({"test_accuracy": [0.5, 0.8, 0.9]})
+    >>> list(display.lines_)
+    ['test_accuracy']
+    """
+
+    def __init__(self, *, history, linearized_at=None, name=None):
+        self.history = history
+        self.linearized_at = linearized_at
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, classifier: Any, *, name: str | None = None, ax: Any = None
+    ) -> TrainingCurveDisplay:
+        """Draw the history of a network fitted with validation samples.
+
+        Parameters
+        ----------
+        classifier : FlaxClassifier
+            Fitted with `X_val` and `y_val`.
+        name : str, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        return cls.from_predictions(
+            classifier.history_, linearized_at=classifier.linearize_at, name=name, ax=ax
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        history: Mapping[str, Any],
+        *,
+        linearized_at: int | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> TrainingCurveDisplay:
+        """Draw given accuracies.
+
+        Parameters
+        ----------
+        history : mapping from str to array-like of shape (n_epochs,)
+            As the `history_` of a `FlaxClassifier`.
+        linearized_at : int, default=None
+            Epoch marked by a vertical line.
+        name : str, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        known = {key: np.asarray(history[key]) for key in _CURVES if key in history}
+        if not known:
+            raise ValueError(
+                f"history holds {sorted(history)!r} and no accuracy; fit with X_val and y_val."
+            )
+        return cls(history=known, linearized_at=linearized_at, name=name).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> TrainingCurveDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        self.figure_, self.ax_ = single_axes(ax, figsize=(4.5, 3.5))
+        self.lines_ = {}
+        for key, values in self.history.items():
+            label, style = _CURVES[key]
+            epochs = np.arange(1, len(values) + 1)
+            (self.lines_[key],) = self.ax_.plot(epochs, values, label=label, **style)
+        if self.linearized_at is not None:
+            self.ax_.axvline(self.linearized_at, color="0.5", linestyle=":", linewidth=1)
+        self.ax_.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.02, 1.02))
+        self.ax_.legend(fontsize="small")
+        if self.name is not None:
+            self.ax_.set_title(self.name)
+        return self

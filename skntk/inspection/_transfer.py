@@ -1,0 +1,128 @@
+"""A network and its kernel through training (Fig. 3, 7a)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..transfer import follow_transfer
+from ._base import axes_grid
+
+__all__ = ["TransferDisplay"]
+
+
+class TransferDisplay:
+    """Above, cosine of the loss gradients; below, accuracies of the network under attack.
+
+    Parameters
+    ----------
+    curves : dict of str to Bunch
+        For each network, what `skntk.transfer.follow_transfer` returns.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        Figure drawn on.
+    axes_ : ndarray of matplotlib Axes of shape (2, 1)
+        Cosine, accuracies.
+    ax_ : matplotlib Axes
+        The first of them.
+
+    Examples
+    --------
+    >>> from skntk.inspection import TransferDisplay
+    >>> curve = dict(
+    ...     epochs=[10, 100],
+    ...     cosine=[0.8, 0.9],
+    ...     accuracy=[0.7, 0.8],
+    ...     own_robust_accuracy=[0.1, 0.0],
+    ...     transfer_robust_accuracy=[0.1, 0.0],
+    ... )
+    >>> display = TransferDisplay.from_predictions({"width 1000": curve})
+    >>> display.axes_.shape
+    (2, 1)
+    """
+
+    def __init__(self, curves):
+        self.curves = curves
+
+    @classmethod
+    def from_estimator(
+        cls, network: Any, kernel: Any, *arguments: Any, ax: Any = None, **options: Any
+    ) -> TransferDisplay:
+        """Follow a network and a kernel, and draw.
+
+        Parameters
+        ----------
+        network : FlaxClassifier or mapping from name to them
+            Not fitted.
+        kernel : NTKClassifier
+            Not fitted.
+        *arguments, **options
+            As of `skntk.transfer.follow_transfer`.
+        ax : array of two matplotlib Axes, or one, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TransferDisplay
+        """
+        networks = network if isinstance(network, Mapping) else {"network": network}
+        curves = {
+            name: follow_transfer(each, kernel, *arguments, **options)
+            for name, each in networks.items()
+        }
+        return cls(curves).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(cls, curves: Mapping[str, Any], *, ax: Any = None) -> TransferDisplay:
+        """Draw given curves.
+
+        Parameters
+        ----------
+        curves : mapping from str to mapping
+            For each network ``epochs``, ``cosine``, ``accuracy``, ``own_robust_accuracy`` and
+            ``transfer_robust_accuracy``.
+        ax : array of two matplotlib Axes, or one, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TransferDisplay
+        """
+        return cls(dict(curves)).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> TransferDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array of two matplotlib Axes, or one, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : TransferDisplay
+        """
+        self.figure_, self.axes_ = axes_grid(2, 1, ax, cell=3.0)
+        if ax is None:
+            self.figure_.set_size_inches(5, 5.5)
+        self.ax_, below = self.axes_[:, 0]
+        for k, (name, curve) in enumerate(self.curves.items()):
+            color = f"C{k}"
+            epochs = np.asarray(curve["epochs"])
+            self.ax_.plot(epochs, curve["cosine"], color=color, marker=".", label=name)
+            styles = {
+                "accuracy": (":", "clean"),
+                "own_robust_accuracy": ("-", "own examples"),
+                "transfer_robust_accuracy": ("--", "kernel's examples"),
+            }
+            for key, (line, label) in styles.items():
+                below.plot(epochs, curve[key], line, color=color, label=f"{name}, {label}")
+        self.ax_.set(ylabel="cosine of loss gradients", xscale="log", ylim=(None, 1.02))
+        below.set(xlabel="epochs", ylabel="network accuracy", xscale="log", ylim=(-0.02, 1.02))
+        self.ax_.legend(fontsize="small")
+        below.legend(fontsize="x-small")
+        return self
