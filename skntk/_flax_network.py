@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
 
-__all__ = ["Network", "as_numpy", "make_network", "wrap_trained"]
+__all__ = ["Network", "as_numpy", "is_trained", "make_network", "wrap_trained"]
 
 _NOT_PER_SAMPLE = ("batch_stats",)
 
@@ -70,6 +70,29 @@ class NNXNetwork:
         return module(x if self.input_shape is None else x.reshape(len(x), *self.input_shape))
 
 
+@dataclasses.dataclass(frozen=True)
+class FunctionNetwork:
+    """A plain function ``apply_fn(params, x)``."""
+
+    function: Any
+    input_shape: tuple[int, ...] | None
+
+    def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
+        """Not there: a function does not say what its parameters are."""
+        raise TypeError("A function has no initialisation; give its params.")
+
+    def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
+        """Outputs (n, k)."""
+        return self.function(
+            params, x if self.input_shape is None else x.reshape(len(x), *self.input_shape)
+        )
+
+
+def is_trained(module: Any) -> bool:
+    """Whether a module carries its own parameters, as NNX modules do."""
+    return isinstance(module, nnx.Module)
+
+
 def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
     """Wrap a Linen module or class, or an NNX class or factory ``rngs -> module``.
 
@@ -100,7 +123,7 @@ def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
 
 
 def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, Any, Any]:
-    """Network, parameters and constants of a module that is already trained.
+    """Network, parameters and constants of a module or function that has its parameters.
 
     Raises
     ------
@@ -112,10 +135,13 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
         graph, *states = nnx.split(module, nnx.Param, ...)
         trained, constants = map(nnx.to_pure_dict, states)
         return NNXNetwork(graph, shape, None, tuple(states)), trained, constants
-    if not isinstance(module, linen.Module) or params is None:
+    if params is None or not (callable(module) or isinstance(module, linen.Module)):
         raise TypeError(
-            f"module={module!r} must be an NNX module, or a Linen module together with params."
+            f"module={module!r} must be an NNX module; or a Linen module or a function "
+            "apply_fn(params, x), together with params."
         )
+    if not isinstance(module, linen.Module):
+        return FunctionNetwork(module, shape), params, {}
     variables = dict(params) if "params" in params else {"params": params}
     return LinenNetwork(module, shape), variables.pop("params"), _checked(variables)
 

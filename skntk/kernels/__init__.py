@@ -2,6 +2,7 @@
 
 from ._base import NeuralTangentKernel
 from ._convolutional import ConvolutionalNTK
+from ._empirical import EmpiricalNTK
 from ._fully_connected import FullyConnectedNTK
 from ._resolve import resolve_kernel
 from ._stax import StaxNTK
@@ -9,6 +10,7 @@ from ._two_layer import TwoLayerNTK
 
 __all__ = [
     "ConvolutionalNTK",
+    "EmpiricalNTK",
     "FullyConnectedNTK",
     "NeuralTangentKernel",
     "StaxNTK",
