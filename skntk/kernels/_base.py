@@ -51,13 +51,7 @@ class NeuralTangentKernel(ABC):
             If the matrix would not fit in memory.
         """
         X, right = self._validate(X, Z)
-        n, m = len(X), len(X if right is None else right)
-        check_memory(
-            n * m * X.itemsize,
-            what=f"A Gram matrix with {m} columns",
-            n=n,
-            remedy="use fewer samples, float32 input, or blocks of rows",
-        )
+        _check_gram_memory(X, X if right is None else right)
         return self._gram(X, right)
 
     def diag(self, X: ArrayLike) -> NDArray:
@@ -126,6 +120,7 @@ class NeuralTangentKernel(ABC):
             called any number of times.
         """
         X, right = self._validate(X, Z)
+        _check_gram_memory(X, right, n_matrices=3)  # the kernel and its two derivatives
         return self._linearize(X, right)
 
     @abstractmethod
@@ -172,6 +167,15 @@ class NeuralTangentKernel(ABC):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _check_gram_memory(X: NDArray, Z: NDArray, n_matrices: int = 1) -> None:
+    check_memory(
+        n_matrices * len(X) * len(Z) * X.itemsize,
+        what=f"A Gram matrix with {len(Z)} columns",
+        n=len(X),
+        remedy="use fewer samples, float32 input, or blocks of rows",
+    )
 
 
 #: Bounds the derivative blocks that `input_vjp` holds at a time.

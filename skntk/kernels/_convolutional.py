@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._precision import precision
 from .._validation import check_integer, check_real
-from ._arc_cosine import Angle, relu_angle, safe_inverse
+from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
 from ._images import check_image_shape
 from ._tiled import TiledNTK
 
@@ -175,7 +175,7 @@ def _relu_jvp(primals, tangents):
     k0 = angle.supplement / (2 * np.pi)
     relu_distance = gap**2 / 2 + scale * relu_angle(angle, versine)
     # d k0 has the kink: 0 where the angle is 0 or pi.
-    slope = safe_inverse(angle.sin) / (4 * np.pi)
+    slope = inverse_sine(angle) / (4 * np.pi)
     k0_dot = -slope * safe_inverse(scale) * distance_dot
     relu_distance_dot = k0 * distance_dot
     for q, q_dot in ((q_x, q_x_dot), (q_z, q_z_dot)):

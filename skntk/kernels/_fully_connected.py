@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._validation import check_integer, check_real
-from ._arc_cosine import Angle, relu_angle, safe_inverse
+from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
 from ._rotation_invariant import PairFunction, RotationInvariantNTK
 
 __all__ = ["FullyConnectedNTK"]
@@ -85,7 +85,7 @@ def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d):
     q_by_square = jnp.ones_like(s)
 
     for _ in range(depth):
-        inverse_q, inverse_sin = safe_inverse(q_x), safe_inverse(angle.sin)
+        inverse_q, inverse_sin = safe_inverse(q_x), inverse_sine(angle)
         k0 = angle.supplement / (2 * np.pi)
         # d k1 / d S = k0; the derivatives of k0 have the kink: 0 where sin = 0.
         k1_by_q = angle.sin * scale * inverse_q / (4 * np.pi)

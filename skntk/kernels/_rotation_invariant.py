@@ -119,7 +119,7 @@ class _Pairs:
     def _near(self, tile: NDArray, rows: slice, cols: slice) -> tuple[Any, tuple[NDArray, ...]]:
         """Indices of nearly parallel pairs in a tile and their accurate results."""
         scale = self.x_norms[rows, None] * self.z_norms[None, cols]
-        i, j = np.nonzero(scale - np.abs(tile) < _NEAR[self.dtype] * scale)
+        i, j = np.nonzero((scale - np.abs(tile) < _NEAR[self.dtype] * scale) & (scale > 0))
         x_norms, z_norms = self.x_norms[rows][i], self.z_norms[cols][j]
         versine, coversine = np.empty_like(x_norms), np.empty_like(x_norms)
         for block in _tiles(len(i), 1, max(1, 2**20 // self.X.shape[1])):
@@ -153,7 +153,7 @@ def _from_products(function, n_outputs, products, x_norms, z_norms, parameters, 
     cosine = jnp.where(positive, products / jnp.where(positive, scale, 1), 0)
     versine, coversine = jnp.clip(1 - cosine, 0, 2), jnp.clip(1 + cosine, 0, 2)
     results = function(versine, coversine, x_norms, z_norms, *parameters)
-    n_near = jnp.sum(scale - jnp.abs(products) < near * scale)
+    n_near = jnp.sum((scale - jnp.abs(products) < near * scale) & positive)
     return *results[:n_outputs], n_near
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._arc_cosine import Angle, safe_inverse
+from ._arc_cosine import Angle, inverse_sine, safe_inverse
 from ._rotation_invariant import PairFunction, RotationInvariantNTK
 
 __all__ = ["TwoLayerNTK"]
@@ -37,6 +37,6 @@ def _two_layer(versine, coversine, x_norm, z_norm):
     angle = Angle(versine, coversine)
     k0 = angle.supplement / (2 * np.pi)
     # cos / sin is the slope of the angle; 0 where there is none, at the kink.
-    slope = angle.cos * safe_inverse(angle.sin) / (2 * np.pi)
+    slope = angle.cos * inverse_sine(angle) / (2 * np.pi)
     product = x_norm * z_norm * angle.cos
     return product * k0, k0 + slope, -product * slope * safe_inverse(x_norm**2) / 2

@@ -1,8 +1,8 @@
 """Attacks: every row A1 to A11 of the reliability table, and one clear error for bad input."""
 
-import subprocess
-import sys
+from functools import cache
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skntk import AttackResult, NTKAttack, NTKClassifier
+from skntk._targets import as_columns
 from skntk.kernels import FullyConnectedNTK
 from skntk.metrics import robust_accuracy_score
 
@@ -32,7 +33,7 @@ class Linear(BaseEstimator):
 
     @property
     def classes_(self):
-        return np.arange(1 + np.ndim(self.W) if np.ndim(self.W) == 1 else np.shape(self.W)[1])
+        return np.arange(2 if np.ndim(self.W) == 1 else np.shape(self.W)[1])
 
     def __sklearn_is_fitted__(self):
         return True
@@ -48,24 +49,28 @@ class Linear(BaseEstimator):
         return (f > 0).astype(int) if f.ndim == 1 else f.argmax(axis=1)
 
     def input_vjp(self, X, cotangents):
-        return (
-            np.multiply.outer(cotangents, self.W) if np.ndim(self.W) == 1 else cotangents @ self.W.T
-        )
+        return as_columns(cotangents) @ as_columns(np.asarray(self.W)).T
+
+
+@cache
+def fitted(seed, n_classes, dtype, depth):
+    rng = np.random.default_rng(seed)
+    X = rng.random((12, int(rng.integers(3, 7)))).astype(dtype)
+    y = rng.permutation(np.arange(12) % n_classes)
+    return NTKClassifier(FullyConnectedNTK(depth), alpha=1e-2).fit(X, y)
 
 
 class Problem:
     """A classifier fitted to twelve samples of [0, 1]^d, and eight labelled ones to attack."""
 
     def __init__(self, seed, *, n_classes=3, dtype=np.float64, depth=1):
-        rng = np.random.default_rng(seed)
-        d = int(rng.integers(3, 7))
-        X, y = rng.random((12, d)).astype(dtype), rng.permutation(np.arange(12) % n_classes)
-        self.clf = NTKClassifier(FullyConnectedNTK(depth), alpha=1e-2).fit(X, y)
-        self.X, self.y = rng.random((8, d)).astype(dtype), rng.integers(n_classes, size=8)
-        self.rng = rng
+        self.clf = fitted(seed % 16, n_classes, dtype, depth)
+        self.rng = np.random.default_rng(seed)
+        self.X = self.rng.random((8, self.clf.n_features_in_)).astype(dtype)
+        self.y = self.rng.integers(n_classes, size=8)
 
     def attack(self, **params):
-        return NTKAttack(self.clf, **{"max_iter": 3, "random_state": 0, **params})
+        return NTKAttack(self.clf, **{"max_iter": 2, "random_state": 0, **params})
 
     def budget(self, eps, per_feature):
         """One eps, or one for each feature of which some are 0."""
@@ -157,7 +162,7 @@ def test_the_result_is_in_the_ball_and_in_the_box(problem, params, eps, per_feat
 def test_every_budget_of_a_run_is_respected(problem, params, vectors):
     """A1 where no budget contains another: what a smaller one found may be outside."""
     d = problem.X.shape[1]
-    epsilons = 0.3 * problem.rng.random((3, d) if vectors else 3)
+    epsilons = 0.3 * problem.rng.random((2, d) if vectors else 2)
     result = problem.attack(**params).run(problem.X, problem.y, epsilons=epsilons)
     for eps, X_adv in zip(epsilons, result.X_adv, strict=True):
         assert within(X_adv, problem.X, eps, params["norm"])
@@ -198,7 +203,7 @@ def test_no_budget_returns_the_samples_bit_for_bit(problem, params, vector):
 @given(problem=problems, params=attacks, targeted=st.booleans(), seed=st.integers(0, 99))
 def test_success_at_a_budget_is_success_at_a_larger_one(problem, params, targeted, seed):
     targeted = targeted and params["loss"] != "linear"
-    epsilons = np.random.default_rng(seed).permutation([0.0, 0.05, 0.1, 0.3])
+    epsilons = np.random.default_rng(seed).permutation([0.0, 0.05, 0.2])
     attack = problem.attack(targeted=targeted, **params)
     result = attack.run(problem.X, problem.y, epsilons=epsilons)
     success = result.success[np.argsort(epsilons)]
@@ -227,7 +232,7 @@ def test_no_success_is_lost_from_nothing_to_fgsm_to_pgd(loss):
         )
         assert fgsm.success[0][clean].all(), seed
         assert pgd.success[0][fgsm.success[0]].all(), seed
-        assert fgsm.report.robust_accuracy[0] <= 1 - clean.mean()
+        assert fgsm.report.robust_accuracy[0] <= 1 - clean.mean() + 1e-12
 
 
 # A5: PGD, FGSM, clean
@@ -251,19 +256,21 @@ def test_pgd_is_no_weaker_than_fgsm_nor_fgsm_than_nothing(problem, params, eps, 
     assert (pgd >= fgsm - rounding).all()
 
 
-@given(problem=problems, loss=st.sampled_from(LOSSES), norm=st.sampled_from(NORMS))
-def test_a_targeted_attack_lowers_the_loss_of_its_target(problem, loss, norm):
-    if loss == "linear":
-        loss = "cross_entropy"
-    targets = (problem.y + 1) % len(problem.clf.classes_)
-    attack = problem.attack(loss=loss, norm=norm, method="pgd", targeted=True)
-    result = attack.run(problem.X, targets, epsilons=[0.2])
-    before = loss_of(problem.clf, problem.X, targets, loss)
-    after = loss_of(problem.clf, result.X_adv[0], targets, loss)
-    assert (after <= before + 2e-5).all()
-    assert after.sum() < before.sum()
-    hit = problem.clf.predict(result.X_adv[0]) == targets
-    assert np.sum(hit != result.success[0]) == 0
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("loss", ["cross_entropy", "max_l1", "sum_delta"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_targeted_attack_lowers_the_loss_of_its_target(n_classes, loss, norm):
+    for seed in range(5):
+        problem = Problem(seed, n_classes=n_classes)
+        X, targets = problem.X, (problem.clf.predict(problem.X) + 1) % n_classes
+        attack = problem.attack(loss=loss, norm=norm, method="pgd", targeted=True, max_iter=10)
+        result = attack.run(X, targets, epsilons=[0.05, 1.0])
+        for X_adv, success in zip(result.X_adv, result.success, strict=True):
+            before = loss_of(problem.clf, X, targets, loss)
+            after = loss_of(problem.clf, X_adv, targets, loss)
+            assert (after < before).all()
+            np.testing.assert_array_equal(success, problem.clf.predict(X_adv) == targets)
+        assert result.success[1].any()
 
 
 # A6: linear kernels, where the optimum is known
@@ -345,9 +352,9 @@ def fc1(digits):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_whole_box_leaves_chance(digits, fc1, norm, loss):
     """A7: every image of the box is within reach of every other."""
-    X, y = digits[0][1000:1200], digits[1][1000:1200]
+    X, y = digits[0][1000:1100], digits[1][1000:1100]
     eps = 1.0 if norm == np.inf else 8.0
-    attack = NTKAttack(None, eps=eps, norm=norm, loss=loss, method="pgd", max_iter=20)
+    attack = NTKAttack(None, eps=eps, norm=norm, loss=loss, method="pgd")
     chance = np.bincount(y).max() / len(y)
     assert fc1.score(X, y) > 0.9
     assert robust_accuracy_score(fc1, X, y, attack) <= chance
@@ -371,22 +378,29 @@ def test_random_search_never_beats_pgd(digits, fc1, norm, eps):
     assert result.report.robust_accuracy[0] <= 1 - found.mean() + 0.002
 
 
-@pytest.mark.parametrize("norm, eps", [(np.inf, 0.05), (2, 0.5)])
-@pytest.mark.parametrize("method", ["fgsm", "pgd"])
-def test_white_box_is_at_least_as_strong_as_transfer(digits, fc1, norm, eps, method):
-    """A11; a surrogate trained on the same data may do as well, to one sample in 500."""
-    (X, y), rest, others = digits, slice(500, 1000), slice(1000, 1500)
-    params = {"eps": eps, "norm": norm, "method": method}
-    white_box = robust_accuracy_score(fc1, X[rest], y[rest], NTKAttack(None, **params))
-    assert white_box < fc1.score(X[rest], y[rest])
-    for surrogate, slack in (
-        (NTKClassifier("two_layer", alpha=0.1).fit(X[others], y[others]), 0),
-        (NTKClassifier("fc1").fit(X[others], y[others]), 0),
+@pytest.fixture(scope="module")
+def surrogates(digits, fc1):
+    """With the slack that training on the same data calls for: one sample in 500."""
+    X, y = digits
+    return [
+        (NTKClassifier("two_layer", alpha=0.1).fit(X[1000:1500], y[1000:1500]), 0),
+        (NTKClassifier("fc1").fit(X[1000:1500], y[1000:1500]), 0),
         (fc1.at_time(1.0), 0),
         (NTKClassifier("fc3").fit(X[:500], y[:500]), 0.0021),
-    ):
-        transfer = NTKAttack(surrogate, **params)
-        assert white_box <= robust_accuracy_score(fc1, X[rest], y[rest], transfer) + slack
+    ]
+
+
+@pytest.mark.parametrize("norm, eps", [(np.inf, 0.05), (2, 0.5)])
+@pytest.mark.parametrize("method", ["fgsm", "pgd"])
+def test_white_box_is_at_least_as_strong_as_transfer(digits, fc1, surrogates, norm, eps, method):
+    """A11."""
+    X, y = digits[0][500:1000], digits[1][500:1000]
+    params = {"eps": eps, "norm": norm, "method": method, "max_iter": 5}
+    white_box = robust_accuracy_score(fc1, X, y, NTKAttack(None, **params))
+    assert white_box < fc1.score(X, y)
+    for surrogate, slack in surrogates:
+        transfer = robust_accuracy_score(fc1, X, y, NTKAttack(surrogate, **params))
+        assert white_box <= transfer + slack
 
 
 # A9: the report
@@ -478,8 +492,9 @@ def test_without_time_to_train_there_is_no_gradient():
 )
 def test_batches_do_not_change_the_result(seed, n_classes, params, eps, batch_size):
     problem = Problem(seed, n_classes=n_classes)
+    X, y = problem.X[:4], problem.y[:4]
     whole, batched = (
-        problem.attack(batch_size=size, **params).run(problem.X, problem.y, epsilons=[eps / 3, eps])
+        problem.attack(batch_size=size, **params).run(X, y, epsilons=[eps])
         for size in (None, batch_size)
     )
     np.testing.assert_allclose(batched.X_adv, whole.X_adv, rtol=0, atol=1e-9)
@@ -523,9 +538,11 @@ def test_random_starts_escape_where_there_is_no_gradient():
 # Labels
 
 
-@given(problem=problems, params=attacks)
-def test_without_labels_the_own_predictions_are_attacked(problem, params):
-    attack = problem.attack(eps=0.2, **params)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_without_labels_the_own_predictions_are_attacked(n_classes, loss):
+    problem = Problem(2, n_classes=n_classes)
+    attack = problem.attack(eps=0.2, loss=loss, method="pgd", num_random_init=1)
     own = problem.clf.predict(problem.X)
     np.testing.assert_array_equal(attack.generate(problem.X), attack.generate(problem.X, own))
 
@@ -705,21 +722,20 @@ def test_an_interrupt_surfaces():
         NTKAttack(Interrupted(np.ones(2))).generate([[0.5, 0.5]], [1])
 
 
-def test_the_global_precision_flag_is_left_alone():
-    code = (
-        "import jax, numpy as np; from skntk import *; X = np.eye(4);"
-        "jax.config.update('jax_enable_x64', {flag});"
-        "clf = NTKClassifier().fit(X, [0, 1, 0, 1]);"
-        "print(NTKAttack(clf, eps=0.1, method='pgd').generate(X).tobytes().hex());"
-        "assert jax.config.jax_enable_x64 is {flag}"
-    )
-    results = {
-        subprocess.run(
-            [sys.executable, "-c", code.format(flag=flag)], capture_output=True, check=True
-        ).stdout
-        for flag in (True, False)
-    }
-    assert len(results) == 1
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_global_precision_flag_is_neither_heard_nor_changed(dtype):
+    before, results = jax.config.jax_enable_x64, []
+    problem = Problem(13, dtype=dtype)
+    try:
+        for flag in (True, False):
+            jax.config.update("jax_enable_x64", flag)
+            clf = clone(problem.clf).fit(problem.X, np.arange(8) % 2)
+            results.append(NTKAttack(clf, eps=0.1, method="pgd").generate(problem.X))
+            assert jax.config.jax_enable_x64 is flag
+    finally:
+        jax.config.update("jax_enable_x64", before)
+    assert results[0].dtype == dtype
+    np.testing.assert_array_equal(*results)
 
 
 # Bad input: one clear error
@@ -850,7 +866,7 @@ def test_wrong_samples(case):
 BAD_LABELS = {
     "unseen": (lambda y: y + 1, r"never saw: \[3\]; it knows \[0, 1, 2\]"),
     "unseen strings": (lambda y: [f"{label}" for label in y], r"never saw: \['0', '1', '2'\]"),
-    "mixed types": (lambda y: np.array([0, "a", 2] * 4, object), r"never saw: \['a'\]"),
+    "mixed types": (lambda y: np.array([0, "a", 2] * 4, object), r"never saw: \['a'"),
     "nan": (lambda y: np.where(y == 0, np.nan, y), r"never saw: \[nan\]"),
     "too few": (lambda y: y[:5], "12 samples and y has 5"),
     "one-hot": (lambda y: np.eye(3)[y], "1d array"),
@@ -894,7 +910,7 @@ def test_estimators_without_a_gradient():
     with pytest.raises(TypeError, match=r"LogisticRegression\(\).*input_vjp"):
         NTKAttack(LogisticRegression().fit(X, y)).generate(X, y)
     precomputed = NTKClassifier("precomputed").fit(X @ X.T + np.eye(12), y)
-    with pytest.raises(ValueError, match="kernel='precomputed' .*skntk.kernels"):
+    with pytest.raises(ValueError, match=r"kernel='precomputed' .*skntk\.kernels"):
         NTKAttack(precomputed, clip_values=None).generate(X @ X.T, y)
 
 
@@ -910,6 +926,3 @@ def test_clone_keeps_every_parameter():
     copy = clone(attack)
     np.testing.assert_array_equal(copy.eps, attack.eps)
     assert (copy.norm, copy.clip_values) == (2, None)
-    assert (
-        repr(copy) == "NTKAttack(clip_values=None, eps=array([0.1, 0.2]), estimator=None, norm=2)"
-    )

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skntk.attacks._balls import make_ball
-from skntk.attacks._losses import LOSSES, as_logits
+from skntk._balls import make_ball
+from skntk._losses import LOSSES, as_logits
 from skntk.attacks._search import Best, Objective, ascend
 
 LABELLED = [name for name, loss in LOSSES.items() if not loss.label_free]
@@ -91,13 +91,15 @@ def test_max_l1_follows_the_class_of_largest_dual_norm(problem, norm):
     norm=st.sampled_from([np.inf, 2]),
 )
 def test_the_best_iterate_is_kept(problem, loss, targeted, norm):
-    """A5: of all points the model was asked about, the one of largest objective."""
+    """A5: of all points the model was asked about, none is better."""
     model, X, labels = problem
     best = new_best(model, X, labels, loss, targeted)
     ball = make_ball(norm, X, 0.4, (0.0, 1.0))
     ascend(model, ball, X, best, step_size=0.15, n_steps=4)
-    values = [best.objective.values(model.outputs(points)) for points in list(model.asked)]
-    np.testing.assert_array_equal(best.values, np.max(values, axis=0))
+    for points in list(model.asked):
+        other = Best(points, model.outputs(points), best.objective, labels)
+        # A larger objective may be left where taking it would undo a success.
+        assert ((other.values <= best.values) | (best.success & ~other.success)).all()
     np.testing.assert_array_equal(best.objective.values(model.outputs(best.points)), best.values)
     np.testing.assert_array_equal(best.outputs, model.outputs(best.points))
 

@@ -1,4 +1,4 @@
-"""The fully connected kernel against its definition, in 60-digit arithmetic, and stax."""
+"""The fully connected kernel against its definition, in 48-digit arithmetic, and stax."""
 
 import math
 from decimal import Decimal, localcontext
@@ -15,7 +15,7 @@ from skntk import load_neural_tangents
 from skntk.kernels import FullyConnectedNTK
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628621")
-PARAMETERS = [(1, 0.1), (1, 0.0), (2, 0.5), (3, 0.0), (4, 0.1)]
+PARAMETERS = [(1, 0.1), (1, 0.0), (3, 0.0), (3, 0.5)]
 
 
 def gaussian(*shape, seed=0):
@@ -27,7 +27,7 @@ def gaussian(*shape, seed=0):
 
 def sin_cos(x):
     sums, term = [Decimal(0), Decimal(0)], Decimal(1)
-    for k in range(90):
+    for k in range(64):
         sums[k % 2] += term if k % 4 < 2 else -term
         term *= x / (k + 1)
     return sums[1], sums[0]
@@ -38,7 +38,7 @@ def arccos(c):
         return PI - arccos(-c)
     sine = (max(1 - c, Decimal(0)) / 2).sqrt()  # of half the angle
     half = Decimal(math.asin(sine))
-    for _ in range(3):
+    for _ in range(2):
         s, c = sin_cos(half)
         half -= (s - sine) / c
     return 2 * half
@@ -82,7 +82,7 @@ def squared(*parameters):
 
 @pytest.fixture(autouse=True)
 def digits():
-    with localcontext(prec=60):
+    with localcontext(prec=48):
         yield
 
 
@@ -122,7 +122,7 @@ def test_gradient_near_ties(depth, bias_std, sign, distance):
     step = Decimal(distance or 1) * Decimal("1e-12")
     parameters = depth, *squared(2**0.5, bias_std)
     expected = reference_gradient(decimals(x), decimals(z), step, *parameters)
-    assert_allclose(gradient, expected, atol=1e-6 * np.linalg.norm(expected))
+    assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
@@ -136,14 +136,23 @@ def test_radial_part_of_the_gradient_is_kept_at_ties(depth):
         assert_allclose((X * gradient).sum(axis=1), values, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+def test_gradient_at_zero_is_the_mean_of_both_sides(depth):
+    z = gaussian(3)
+    gradient = FullyConnectedNTK(depth, bias_std=0.0).input_vjp([[0.0] * 3], [z], [[1.0]])[0]
+    parameters = depth, *squared(2**0.5, 0.0)
+    expected = reference_gradient(decimals(np.zeros(3)), decimals(z), Decimal(1), *parameters)
+    assert_allclose(gradient, expected, rtol=1e-12)
+
+
 # K3: on the diagonal
 
 
-@pytest.mark.parametrize("depth", range(6))
+@pytest.mark.parametrize("depth", [0, 1, 3])
 @given(
     X=arrays(np.float64, (3, 2), elements=st.floats(-100, 100)),
     weight_std=st.floats(0.5, 2),
-    bias_std=st.floats(0, 2),
+    bias_std=st.one_of(st.just(0.0), st.floats(1e-100, 2)),
 )
 def test_diagonal_is_the_closed_form(depth, X, weight_std, bias_std):
     w, b = weight_std**2, bias_std**2
@@ -152,9 +161,8 @@ def test_diagonal_is_the_closed_form(depth, X, weight_std, bias_std):
         q = w * q / 2 + b
         t = q + w * t / 2
     kernel = FullyConnectedNTK(depth, weight_std=weight_std, bias_std=bias_std)
-    assert_allclose(kernel.diag(X), t, rtol=1e-12)
-    assert_allclose(kernel(X).diagonal(), t, rtol=1e-12)
-    assert_allclose(kernel(X, X.copy()).diagonal(), t, rtol=1e-12)
+    for diagonal in (kernel.diag(X), kernel(X).diagonal(), kernel(X, X.copy()).diagonal()):
+        assert_allclose(diagonal, t, rtol=1e-12, atol=1e-290)  # what squares underflow to
 
 
 # K8: depth 0
@@ -167,11 +175,11 @@ def test_depth_zero_is_the_linear_kernel(X):
     assert_allclose(kernel(X), K, rtol=1e-12, atol=1e-12 * K.max())
     W = gaussian(4, 4)
     gradient = W @ X * 1.5**2 / 3
-    atol = 1e-12 * np.abs(X).max()
+    atol = 1e-12 * np.abs(X).max() + 1e-300
     assert_allclose(kernel.input_vjp(X, X, W), gradient, rtol=1e-12, atol=atol)
 
 
-@pytest.mark.parametrize("depth", [0, 1, 4])
+@pytest.mark.parametrize("depth", [0, 1, 3])
 def test_one_feature(depth):
     X = np.array([[-2.0], [-1.0], [0.0], [0.5], [3.0]])
     kernel = FullyConnectedNTK(depth, bias_std=0.0)
@@ -191,10 +199,11 @@ def stax_reference(X, depth, weight_std, bias_std):
     hidden = [stax.Dense(1, **layer), stax.Relu()] * depth
     _, _, kernel_fn = stax.serial(*hidden, stax.Dense(1, **layer))
     with jax.enable_x64(True):
-        return np.asarray(kernel_fn(X.astype(np.float64), None, "ntk"))
+        X = X.astype(np.float64)
+        return np.asarray(jax.jit(kernel_fn, static_argnums=2)(X, X, "ntk"))
 
 
-@pytest.mark.parametrize("depth", range(6))
+@pytest.mark.parametrize("depth", [0, 1, 3, 5])
 @pytest.mark.parametrize(("weight_std", "bias_std"), [(2**0.5, 0.1), (1.2, 0.0), (1.7, 0.8)])
 def test_equals_neural_tangents(depth, weight_std, bias_std):
     X = gaussian(30, 5).astype(np.float32)

@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+from math import factorial
 from pathlib import Path
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
@@ -54,10 +55,8 @@ def each(kernels):
     return pytest.mark.parametrize("kernel", kernels.values(), ids=kernels)
 
 
-def points(n=4, dtype=np.float64, **limits):
-    limits = {"min_value": -10, "max_value": 10} | limits
-    elements = st.floats(width=np.finfo(dtype).bits, **limits)
-    return arrays(dtype, (n, D), elements=elements)
+def points(n=3, limit=10):
+    return arrays(np.float64, (n, D), elements=st.floats(-limit, limit))
 
 
 def gaussian(*shape, seed=0):
@@ -66,7 +65,8 @@ def gaussian(*shape, seed=0):
 
 def with_coincidences(X):
     """The points, their duplicates, opposites, multiples, nearest neighbours, and zero."""
-    return np.concatenate([X, X, -X, 2 * X, np.nextafter(X, X + 1), 0 * X[:1]])
+    neighbours = np.nextafter(X, X + X.dtype.type(1))
+    return np.concatenate([X, X, -X, 2 * X, neighbours, 0 * X[:1]])
 
 
 def assert_close(actual, desired, scale, rtol=1e-12):
@@ -75,13 +75,12 @@ def assert_close(actual, desired, scale, rtol=1e-12):
 
 
 def central_differences(function, X, step=1e-3):
-    """Gradient of a function from rows to numbers, to fourth order."""
-    gradient = np.empty_like(X)
-    for k, shift in enumerate(step * np.eye(X.shape[1])):
-        near = function(X + shift) - function(X - shift)
-        far = function(X + 2 * shift) - function(X - 2 * shift)
-        gradient[:, k] = (8 * near - far) / (12 * step)
-    return gradient
+    """Gradient, rows first, of a function from rows (m, d) to numbers (m, ...); fourth order."""
+    shifts = step * np.array([1, -1, 2, -2])[:, None, None] * np.eye(X.shape[1])
+    shifted = X[:, None, None] + shifts
+    values = function(shifted.reshape(-1, X.shape[1]))
+    weights = np.array([8, -8, -1, 1]) / (12 * step)
+    return np.einsum("ipk...,p->ik...", values.reshape(*shifted.shape[:-1], -1), weights)
 
 
 def away_from_ties(X, Z):
@@ -153,7 +152,7 @@ def test_all_samples_equal(kernel):
 
 
 @each(NATIVE)
-@given(X=points(min_value=-1, max_value=1))
+@given(X=points(limit=1))
 def test_positive_semidefinite(kernel, X):
     X = with_coincidences(X)
     eigenvalues = np.linalg.eigvalsh(kernel(X))
@@ -183,26 +182,22 @@ def test_duplicates_give_equal_rows(kernel, X):
 
 
 @each(KERNELS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@given(data=st.data())
-def test_finite_at_ties(kernel, dtype, data):
-    X = with_coincidences(data.draw(points(dtype=dtype)))
+@given(X=points(2), dtype=st.sampled_from([np.float64, np.float32]))
+def test_finite_at_ties(kernel, X, dtype):
+    X = with_coincidences(X.astype(dtype))
     K, pullback = kernel.linearize(X, X)
-    gradient = pullback(np.ones_like(K))
     assert np.isfinite(K).all()
-    assert np.isfinite(gradient).all()
-    assert np.isfinite(kernel(X)).all()
-    assert np.isfinite(kernel.diag(X)).all()
+    assert np.isfinite(pullback(np.ones_like(K))).all()
 
 
 @each(KERNELS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_gradient_bounded_near_ties(kernel, dtype):
     x = gaussian(50, D)
-    limit = np.linalg.norm(kernel.input_vjp(x, 3 * x + 1, np.eye(50)), axis=1)
+    limit = np.linalg.norm(kernel.input_vjp(x, 7 * x + 1, np.eye(50)), axis=1)
     for distance in [0.0, *np.logspace(-16, -3, 14)]:
         X = x.astype(dtype)
-        for Z in (X + distance * gaussian(50, D, seed=1), -X + distance):
+        for Z in (X + distance * gaussian(50, D, seed=1), -X + distance, 7 * X - distance):
             gradient = kernel.input_vjp(X, Z.astype(dtype), np.eye(50))
             assert np.linalg.norm(gradient, axis=1).max() < 10 * limit.max()
 
@@ -219,18 +214,19 @@ def test_zero_rows(kernel):
 @each(HOMOGENEOUS)
 def test_zero_rows_give_zero_without_bias(kernel):
     X = np.stack([np.zeros(D), gaussian(D)])
-    assert_array_equal(kernel(X)[0], 0)
-    assert_array_equal(kernel.diag(X)[0], 0)
+    diagonal = kernel.diag(X)
+    assert diagonal[0] == 0
+    assert_allclose(kernel(X)[0], 0, atol=1e-15 * diagonal[1])
 
 
 # K7: gradients
 
 
 @each(KERNELS)
-@given(X=points(3, min_value=-2, max_value=2), Z=points(2, min_value=-2, max_value=2))
+@given(X=points(3, limit=2), Z=points(2, limit=2))
 def test_input_vjp_is_central_differences(kernel, X, Z):
     W = gaussian(3, 2) * away_from_ties(X, Z)
-    expected = central_differences(lambda X: (W * kernel(X, Z)).sum(axis=1), X)
+    expected = np.einsum("ij,ikj->ik", W, central_differences(lambda X: kernel(X, Z), X))
     assert_close(kernel.input_vjp(X, Z, W), expected, 1, rtol=1e-6)
 
 
@@ -243,13 +239,9 @@ def test_classifier_input_vjp_is_central_differences(kernel, n_classes, time):
     classifier = NTKClassifier(kernel, time=time, alpha=1e-2).fit(X, y)
     outputs = classifier.decision_function(Z)
     cotangents = gaussian(*outputs.shape, seed=3)
-
-    def weighted(Z):
-        product = cotangents * classifier.decision_function(Z)
-        return product if n_classes == 2 else product.sum(axis=1)
-
     gradient = classifier.input_vjp(Z, cotangents)
-    expected = central_differences(weighted, Z, step=1e-4)
+    slopes = central_differences(classifier.decision_function, Z, step=1e-4)
+    expected = np.einsum("ir,ikr->ik", cotangents.reshape(20, -1), slopes)
     assert_close(gradient, expected, np.abs(gradient).max(), rtol=1e-6)
 
 
@@ -302,15 +294,17 @@ def test_rotation_invariant(kernel, X, seed):
 
 
 @each(KERNELS)
-@given(X=points(5), order=st.permutations(range(5)))
+@settings(max_examples=50)
+@given(X=points(3), order=st.permutations(range(3)))
 def test_sample_permutation_invariant(kernel, X, order):
     K = kernel(X)
     assert_close(kernel(X[order]), K[order][:, order], np.abs(K).max())
 
 
 @each(KERNELS)
+@settings(max_examples=50)
 @given(X=points(2), Z=points(3))
-def test_exchange_of_arguments(kernel, X, Z):
+def test_arguments_may_be_exchanged(kernel, X, Z):
     K = kernel(X, Z)
     assert_close(kernel(Z, X).T, K, np.abs(K).max())
 
@@ -318,28 +312,28 @@ def test_exchange_of_arguments(kernel, X, Z):
 # K10: elementary functions
 
 ELEMENTARY = {
-    "sqrt": [(jnp.sqrt, np.sqrt, 1)],
-    "abs": [(jnp.abs, np.abs, 1)],
-    "minimum": [(jnp.minimum, np.minimum, 2)],
-    "clip": [(lambda x: jnp.clip(x, 0, 2), lambda x: np.clip(x, 0, 2), 1)],
+    "sqrt": (jnp.sqrt, np.sqrt, 1),
+    "abs": (jnp.abs, np.abs, 1),
+    "add": (jnp.add, np.add, 2),
+    "minimum": (jnp.minimum, np.minimum, 2),
+    "maximum": (jnp.maximum, np.maximum, 2),
+    "clip": (lambda x: jnp.clip(x, 0, 2), lambda x: np.clip(x, 0, 2), 1),
 }
-#: What moves numbers and changes none; sums are tested as part of the kernels.
-BOOKKEEPING = {"asarray", "full_like", "ones_like", "zeros_like", "pad", "sum", "where"}
 
 
 def test_every_elementary_function_used_is_tested():
     folder = Path(skntk.kernels.__file__).parent
     nodes = (node for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text())))
     used = {
-        node.func.attr
+        node.attr
         for node in nodes
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "jnp"
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "jnp"
+        and isinstance(getattr(np, node.attr, None), np.ufunc)
     }
-    assert used
-    assert used <= ELEMENTARY.keys() | BOOKKEEPING
+    assert "sqrt" in used
+    assert used <= ELEMENTARY.keys()
 
 
 @pytest.mark.parametrize("name", ELEMENTARY)
@@ -348,12 +342,12 @@ def test_elementary_functions_agree_with_numpy(name, dtype):
     exponent = 300 if dtype == np.float64 else 37
     x = np.concatenate([[0], np.logspace(-exponent, exponent, 5001), np.linspace(0, 3, 5001)])
     x = x.astype(dtype)
-    for in_jax, in_numpy, n_arguments in ELEMENTARY[name]:
-        arguments = (x, x[::-1].copy())[:n_arguments]
-        with jax.enable_x64(dtype == np.float64):
-            result = np.asarray(jax.jit(in_jax)(*arguments))
-        assert result.dtype == dtype
-        np.testing.assert_array_max_ulp(result, in_numpy(*arguments), maxulp=2, dtype=dtype)
+    in_jax, in_numpy, n_arguments = ELEMENTARY[name]
+    arguments = (x, x[::-1].copy())[:n_arguments]
+    with jax.enable_x64(dtype == np.float64):
+        result = np.asarray(jax.jit(in_jax)(*arguments))
+    assert result.dtype == dtype
+    np.testing.assert_array_max_ulp(result, in_numpy(*arguments), maxulp=2, dtype=dtype)
 
 
 def angles(dtype):
@@ -392,10 +386,10 @@ def test_relu_angle_keeps_small_angles(dtype):
         result = np.asarray(relu_angle(angle, jnp.asarray(versine)))
     v, c = versine.astype(np.float64), coversine.astype(np.float64)
     theta = 2 * np.arctan2(np.sqrt(v), np.sqrt(c))
-    # sin - theta cos = theta^3 / 3 - theta^5 / 30 + ...
-    near = theta**3 * (1 / 3 - theta**2 / 30 + theta**4 / 840)
+    # Where sin and theta cos cancel, by their series.
+    near = -sum((-1) ** k * 2 * k / factorial(2 * k + 1) * theta ** (2 * k + 1) for k in range(9))
     far = np.sqrt(v * c) - theta * np.where(v < c, 1 - v, c - 1)
-    expected = v - np.where(theta < 0.01, near, far) / np.pi
+    expected = v - np.where(theta < 0.5, near, far) / np.pi
     assert (result >= 0).all()
     # The angle, of which the versine is half the square, is what the next layer sees.
     assert_allclose(np.sqrt(result), np.sqrt(expected), rtol=20 * np.finfo(dtype).eps)
@@ -493,7 +487,7 @@ def test_new_data_compile_nothing(kernel, compilations):
 
 
 def test_compilations_are_counted(compilations):
-    FullyConnectedNTK(9)(gaussian(3, D))
+    jax.jit(lambda x: x + 1)(1.0)
     assert compilations
 
 

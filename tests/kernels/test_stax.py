@@ -48,10 +48,10 @@ def test_equals_kernel_fn(network, image_shape):
     X, Z = gaussian(5, 12), gaussian(4, 12, seed=1)
     kernel = StaxNTK(network, image_shape=image_shape)
     shape = (12,) if image_shape is None else image_shape
-    kernel_fn = network()[2]
+    kernel_fn = jax.jit(network()[2], static_argnums=2)
     with jax.enable_x64(True):
         rectangular = kernel_fn(X.reshape(-1, *shape), Z.reshape(-1, *shape), "ntk")
-        square = kernel_fn(X.reshape(-1, *shape), None, "ntk")
+        square = kernel_fn(X.reshape(-1, *shape), X.reshape(-1, *shape), "ntk")
     assert_allclose(kernel(X, Z), rectangular, rtol=1e-10)
     assert_allclose(kernel(X), square, rtol=1e-7)  # at equal inputs its own arccos limits it
     assert_allclose(kernel.diag(X), kernel(X).diagonal(), rtol=1e-12)
@@ -61,11 +61,10 @@ def test_equals_kernel_fn(network, image_shape):
 
 
 @NETWORKS
-@pytest.mark.parametrize("tile_size", [1, 2, 5, 6])
-def test_tiles_do_not_matter(network, image_shape, tile_size):
+def test_tiles_do_not_matter(network, image_shape):
     X, Z, W = gaussian(5, 12), gaussian(3, 12, seed=1), gaussian(5, 3, seed=2)
     whole = StaxNTK(network, image_shape=image_shape)
-    tiled = StaxNTK(network, image_shape=image_shape, tile_size=tile_size)
+    tiled = StaxNTK(network, image_shape=image_shape, tile_size=2)
     K = tiled(X)
     assert_array_equal(K, K.T)
     assert_allclose(K, whole(X), rtol=1e-7)

@@ -62,18 +62,16 @@ SINGULAR = {
     "rank_one": np.ones((6, 6)),
     "indefinite": regular(6) - 30 * np.eye(6),
     "negative": -regular(6),
-    "low_rank": gaussian(6, 2) @ gaussian(6, 2).T,
+    "rank_two": np.add.outer(np.arange(6.0), np.arange(6.0)),
     "scales": np.diag(10.0 ** -np.arange(0, 24, 4)),
 }
-SINGULAR["low_rank"] = (SINGULAR["low_rank"] + SINGULAR["low_rank"].T) / 2
 
 
 @pytest.mark.parametrize("gram", SINGULAR.values(), ids=SINGULAR)
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("alpha", [0.0, 1e-20])
-def test_singular_gives_none_and_restores(gram, overwrite, alpha):
+def test_singular_gives_none_and_restores(gram, overwrite):
     attempt = gram.copy()
-    assert solve_cholesky(attempt, gaussian(6, 2), alpha, overwrite=overwrite) is None
+    assert solve_cholesky(attempt, gaussian(6, 2), overwrite=overwrite) is None
     assert_array_equal(attempt, gram)
 
 

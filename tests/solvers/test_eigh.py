@@ -47,7 +47,7 @@ TIMES = st.one_of(
 
 @given(eigenvalues=SINGULAR)
 def test_decomposes(eigenvalues):
-    gram = rotate(eigenvalues)
+    gram = np.asfortranarray(rotate(eigenvalues))  # the order LAPACK would work in
     before = gram.copy()
     spectrum = eigendecompose(gram)
     values, V = spectrum.eigenvalues, spectrum.eigenvectors

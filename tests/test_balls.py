@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from skntk.attacks._balls import L2Ball, LinfBall, make_ball
+from skntk._balls import L2Ball, LinfBall, make_ball
 
 NORMS = [np.inf, 2]
 
@@ -34,10 +34,9 @@ def excess(ball, points):
     else:
         used = ball.eps > 0
         assert (delta[:, ~used] == 0).all()
-        # An axis of length eps_j is stretched to the longest, where lengths are compared.
-        longest = ball.eps.max()
-        scaled = delta[:, used] / ball.eps[used] * longest
-        over = (np.linalg.norm(scaled, axis=1) - longest) * ball.eps.min(where=used, initial=1)
+        # Of an ellipsoid, in units of its shortest axis.
+        shortest = ball.eps.min(where=used, initial=np.finfo(float).max)
+        over = (np.linalg.norm(delta[:, used] / ball.eps[used], axis=1) - 1) * shortest
     return over / np.spacing(np.maximum(np.abs(ball.center), np.abs(points)).max(axis=1))
 
 

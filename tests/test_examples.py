@@ -1,0 +1,88 @@
+"""The examples on kernels run on tiny data, and write the pictures they promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--n-train", "40", "--n-test", "16"]
+GRADIENT_PICTURES = ["gradients_top.png", "gradients_perturbation.png", "gradients_deep.png"]
+
+
+def run(name, *options, cwd):
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / f"plot_{name}.py", *options],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def check(result, folder, pictures, says):
+    assert result.returncode == 0, result.stderr
+    for text in says:
+        assert text in result.stdout, result.stdout
+    assert "nan" not in result.stdout.lower()
+    assert sorted(path.name for path in folder.glob("*.png")) == sorted(pictures)
+    for picture in pictures:
+        assert picture in result.stdout
+        pixels = matplotlib.image.imread(folder / picture)
+        assert min(pixels.shape[:2]) > 100
+        assert pixels[..., :3].std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "pictures", "says"),
+    [
+        ("ntk_attack", ["--output", "attack.png"], ["attack.png"], ["FGSM", "PGD-10", "40 train"]),
+        ("robust_features", ["--kernels", "fc1"], ["robust_features.png"], ["fc1", "rank corr."]),
+        (
+            "feature_gradients",
+            ["--kernels", "fc1", "two_layer", "--output", "gradients"],
+            GRADIENT_PICTURES,
+            ["features: 40", "useful: ", "accuracy"],
+        ),
+        (
+            "robust_selection",
+            ["--output", "selection.png"],
+            ["selection.png"],
+            ["held-out samples", "transferred PGD"],
+        ),
+    ],
+)
+def test_digits(name, options, pictures, says, tmp_path):
+    check(run(name, *TINY, *options, cwd=tmp_path), tmp_path, pictures, says)
+
+
+def test_colour_images_from_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = rng.integers(0, 200, (60, 4, 5, 3), dtype=np.uint8)
+    X[y == 1, :2] += 55
+    np.savez(
+        tmp_path / "pairs.npz",
+        X_train=X[:40],
+        y_train=y[:40],
+        X_test=X[40:],
+        y_test=y[40:],
+        target_names=["cat", "dog"],
+    )
+    options = ["--data", "pairs.npz", "--kernels", "fc1", "--eps", "0.1", "--output", "gradients"]
+    result = run("feature_gradients", *options, cwd=tmp_path)
+    check(result, tmp_path, GRADIENT_PICTURES, ["features: 40"])
+
+
+def test_no_useful_feature_without_robustness(tmp_path):
+    # Without an attack every feature is as robust as it is useful.
+    options = [*TINY, "--kernels", "fc1", "--eps", "0", "--output", "gradients"]
+    result = run("feature_gradients", *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,57 @@
+"""The examples on networks run, and write the picture they promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--n-train", "60", "--n-test", "20"]
+TINY_TRAINING = [*TINY, "--epochs", "2", "--pgd-steps", "2"]
+PAIR = ["--epochs", "2", "--checkpoints", "2", "--no-centering", "--learning-rate", "0.01"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        (
+            "transfer_attack",
+            [*TINY, "--widths", "16", "32", "--epochs", "4", "--checkpoints", "2"],
+            ["10 classes", "width 16", "width 32", "cosine"],
+        ),
+        (
+            "transfer_attack",
+            [*TINY, "--widths", "16", "--classes", "3", "8", *PAIR],
+            ["2 classes", "learning rate 0.01"],
+        ),
+        ("adversarial_training", TINY_TRAINING, ["standard", "PGD-2 ", "PGD-20"]),
+        (
+            "linearized_training",
+            [*TINY_TRAINING, "--linearize-at", "0"],
+            ["linearised at   0", "lowest since"],
+        ),
+    ],
+    ids=["transfer", "transfer-pair", "adversarial", "linearized"],
+)
+def test_example_writes_its_picture(tmp_path, name, options, says):
+    picture = tmp_path / "picture.png"
+    command = [sys.executable, "-W", "error", ROOT / "examples" / f"plot_{name}.py", *options]
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [*command, "--output", picture],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    for text in [*says, f"saved {picture}"]:
+        assert text in result.stdout, result.stdout
+    assert "nan" not in result.stdout.lower()
+    pixels = matplotlib.image.imread(picture)
+    assert min(pixels.shape[:2]) > 100 and pixels[..., :3].std() > 0.01
