@@ -139,7 +139,7 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
             )
         self.classes_, indices = encode_targets(y)
         self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
-        self.X_fit_ = X
+        self.X_fit_ = X.copy()  # cached decompositions outlive the caller's array
         check_memory(
             (3 if self.n_components is None else 2) * n * n * X.itemsize,
             what="Decomposing a Gram matrix",
@@ -240,13 +240,13 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         X = self._validate_inputs(X)
         chosen = self._components(components)
         coefficients = self.feature_coef_[chosen]
-        if output is not None:
+        if coefficients.shape[1] == 1:
+            scale = coefficients[:, 0]
+        elif output is not None:
             scale = coefficients[:, label_indices([output], self.classes_)[0]]
         else:
             strongest = np.abs(coefficients).argmax(axis=1)
             scale = np.take_along_axis(coefficients, strongest[:, None], axis=1)[:, 0]
-        if coefficients.shape[1] == 1:
-            scale = coefficients[:, 0]
         weights = np.broadcast_to(scale, (len(X), len(chosen)))
         return self._weighted_gradients(X, chosen, weights)
 

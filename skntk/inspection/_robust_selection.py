@@ -98,7 +98,11 @@ class RobustSelectionDisplay:
         if n_features is None:
             n_features = np.unique(np.geomspace(1, p, min(p, 12)).round().astype(int))
         counts = np.asarray(n_features)
-        common = {"eps": selector.eps if eps is None else eps, "clip_values": clip_values}
+        common = {
+            "eps": selector.eps if eps is None else eps,
+            "norm": selector.norm,
+            "clip_values": clip_values,
+        }
         attacks = {
             "FGSM": NTKAttack(None, **common),
             "PGD": NTKAttack(None, method="pgd", max_iter=max_iter, eps_step=eps_step, **common),

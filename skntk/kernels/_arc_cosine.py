@@ -94,5 +94,5 @@ def inverse_sine(angle: Angle) -> jax.Array:
 
 def safe_inverse(array: jax.Array) -> jax.Array:
     """1 / array where it is positive, and 0 elsewhere."""
-    positive = array > 0
+    positive = array >= jnp.finfo(array.dtype).tiny  # 1 / subnormal overflows
     return jnp.where(positive, 1 / jnp.where(positive, array, 1), 0)

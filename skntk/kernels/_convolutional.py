@@ -152,7 +152,7 @@ def _patch_mean(pixels):
 
 
 def _angle(distance, q_x, q_z):
-    scale = jnp.sqrt(q_x * q_z)
+    scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)
     gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
     # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
     versine = jnp.where(scale > 0, (distance - gap**2) * safe_inverse(2 * scale), 1)

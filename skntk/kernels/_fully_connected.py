@@ -115,7 +115,7 @@ def _add_bias(versine, coversine, x_norm, z_norm, gap, b):
     Every term is non-negative: nothing cancels, so equal vectors keep versine 0.
     """
     q_x, q_z = x_norm**2 + b, z_norm**2 + b
-    scale = jnp.sqrt(q_x * q_z)
+    scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)  # the product itself may overflow
     dot = x_norm * z_norm
     inverse = safe_inverse(scale)
     apart = b * gap**2 * safe_inverse(scale + dot + b)

@@ -44,7 +44,7 @@ def solve_cholesky(
     factor, info = potrf(matrix, lower=True, overwrite_a=True, clean=False)
     if info == 0:
         reciprocal_condition, info = pocon(factor, norm, uplo="L")
-    if info == 0 and reciprocal_condition > np.finfo(gram.dtype).eps:
+    if info == 0 and reciprocal_condition > 10 * np.finfo(gram.dtype).eps:
         coefficients, _ = potrs(factor, targets, lower=True)
         return np.ascontiguousarray(coefficients)
     if overwrite:

@@ -35,6 +35,8 @@ class Spectrum:
     def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
         """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7)."""
         phi = flow_filter(self.eigenvalues, time, alpha)
+        # What rounding has swamped moves no prediction, but would grow with time.
+        phi = np.where(self.eigenvalues + alpha > 0, phi, 0)
         return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
 
 

@@ -34,4 +34,6 @@ def flow_filter(eigenvalues: NDArray, time: float, alpha: float = 0.0) -> NDArra
     if np.isinf(time):
         return np.where(positive, 1 / safe, 0).astype(rate.dtype)
     with np.errstate(under="ignore", over="ignore"):
-        return np.where(positive, -np.expm1(-rate * time) / safe, time).astype(rate.dtype)
+        progress = rate * time
+        early = progress < np.finfo(rate.dtype).eps / 4
+        return np.where(early, time, -np.expm1(-progress) / safe).astype(rate.dtype)
