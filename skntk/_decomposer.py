@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._box import check_clip_values
@@ -269,6 +269,7 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         """
         X = self._validate_inputs(X)
         labels = label_indices(y, self.classes_)
+        check_consistent_length(X, labels)
         outputs, pullback = self.linearize(X)
         if outputs.shape[1] == 1:
             residual = expit(outputs) - labels[:, None]
@@ -316,6 +317,8 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         X = self._validate_inputs(X)
         eps = check_array_or_real("eps", eps, X.shape[1], low=0.0)
         check_norm(norm)
+        labels = label_indices(y, self.classes_)
+        check_consistent_length(X, labels)
         chosen = self._components(components)
         clean, robust = score_machines(
             self.kernel_,
@@ -323,7 +326,7 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
             len(chosen),
             lambda machines: self._feature_duals(chosen[machines]),
             X,
-            label_indices(y, self.classes_),
+            labels,
             eps=eps,
             norm=norm,
             box=check_clip_values(clip_values, X),

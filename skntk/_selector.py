@@ -272,7 +272,8 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
             raise ValueError(
                 f"rank_by gave values of shape {values.shape}; give one number a feature, ({p},)."
             )
-        return values
+        # Features that rounding has swamped are no features: they answer one class always.
+        return np.where(self.decomposer_.eigenvalues_ > 0, values, -np.inf)
 
     def _validation_curve(self, X: NDArray, y: NDArray) -> Bunch:
         p = len(self.ranking_)

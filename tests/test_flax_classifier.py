@@ -425,7 +425,11 @@ def test_wrong_number_of_outputs_is_refused_and_nothing_is_fitted(n_outputs, n_c
         check_is_fitted(clf)
 
 
-@pytest.mark.parametrize("module", [None, 3, "mlp", NNXMLP(nnx.Rngs(0)), lambda rngs: 3], ids=str)
+@pytest.mark.parametrize(
+    "module",
+    [None, 3, "mlp", NNXMLP(nnx.Rngs(0)), lambda rngs: 3],
+    ids=["none", "number", "text", "trained", "factory of a number"],
+)
 def test_what_is_no_module_is_refused(module):
     X, y = samples()
     with pytest.raises(TypeError, match="module"):
