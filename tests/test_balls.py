@@ -35,7 +35,7 @@ def excess(ball, points):
         used = ball.eps > 0
         assert (delta[:, ~used] == 0).all()
         # Of an ellipsoid, in units of its shortest axis.
-        shortest = ball.eps.min(where=used, initial=np.finfo(float).max)
+        shortest = ball.eps[used].min() if used.any() else 0.0
         over = (np.linalg.norm(delta[:, used] / ball.eps[used], axis=1) - 1) * shortest
     return over / np.spacing(np.maximum(np.abs(ball.center), np.abs(points)).max(axis=1))
 

@@ -215,6 +215,20 @@ def test_named_features_give_no_warning(output, data):
         attack.generate(frame[list("dcba")], y)
 
 
+def test_named_features_give_no_warning_without_linearize(data):
+    class Plain(NTKClassifier):
+        @property
+        def linearize(self):
+            raise AttributeError
+
+    X, y = data
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = Plain("fc1", alpha=1e-3).fit(frame, y)
+    X_adv = NTKAttack(clf, eps=0.1, clip_values=None).generate(frame, y)
+    expected = NTKAttack(NTKClassifier("fc1", alpha=1e-3).fit(X, y), eps=0.1, clip_values=None)
+    np.testing.assert_allclose(X_adv, expected.generate(X, y), rtol=0, atol=1e-12)
+
+
 def test_an_array_for_a_frame_is_mentioned_once(data):
     X, y = data
     model = make_pipeline(StandardScaler(), NTKClassifier("fc1", alpha=1e-3))
