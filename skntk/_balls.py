@@ -40,7 +40,11 @@ class Ball(ABC):
 
     def project(self, points: NDArray) -> NDArray:
         """Nearest allowed points, in the dtype of the center."""
-        points = self._project(points).astype(self.center.dtype)
+        delta = self._project(points.astype(np.float64) - self.center)
+        points = (self.center + delta).astype(self.center.dtype)
+        # Rounding must not lead out of the ball, not even by an ulp a feature.
+        outside = np.abs(points.astype(np.float64) - self.center) > np.abs(delta)
+        points = np.where(outside, np.nextafter(points, self.center), points)
         if self.box is not None:
             points = np.clip(points, *self.box)
         # Without a budget a feature keeps its very bits, whatever x + 0 rounds to.
@@ -58,7 +62,8 @@ class Ball(ABC):
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray: ...
 
     @abstractmethod
-    def _project(self, points: NDArray) -> NDArray: ...
+    def _project(self, delta: NDArray) -> NDArray:
+        """Nearest perturbation within the budget."""
 
 
 class LinfBall(Ball):
@@ -74,8 +79,8 @@ class LinfBall(Ball):
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray:
         return np.sign(gradient)
 
-    def _project(self, points: NDArray) -> NDArray:
-        return np.clip(points, self.center - self.eps, self.center + self.eps)
+    def _project(self, delta: NDArray) -> NDArray:
+        return np.clip(delta, -self.eps, self.eps)
 
 
 class L2Ball(Ball):
@@ -92,11 +97,10 @@ class L2Ball(Ball):
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray:
         return _normalise(gradient * size)
 
-    def _project(self, points: NDArray) -> NDArray:
-        delta = points.astype(np.float64) - self.center
+    def _project(self, delta: NDArray) -> NDArray:
         scaled = np.divide(delta, self.eps, out=np.zeros_like(delta), where=self.eps > 0)
         length = np.linalg.norm(scaled, axis=-1, keepdims=True)
-        return self.center + np.where(length > 1, delta / np.maximum(length, 1), delta)
+        return np.where(length > 1, delta / np.maximum(length, 1), delta)
 
 
 def _normalise(vectors: NDArray) -> NDArray:

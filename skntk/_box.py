@@ -28,14 +28,28 @@ def check_clip_values(clip_values: Any, X: NDArray) -> tuple[NDArray, NDArray] |
         raise ValueError(
             f"clip_values={clip_values!r} is not a pair; give (low, high) or None."
         ) from None
-    low = np.asarray(check_array_or_real("clip_values[0]", low, X.shape[1]), X.dtype)
-    high = np.asarray(check_array_or_real("clip_values[1]", high, X.shape[1]), X.dtype)
+    low = np.asarray(check_array_or_real("clip_values[0]", low, X.shape[1]))
+    high = np.asarray(check_array_or_real("clip_values[1]", high, X.shape[1]))
     if (low > high).any():
         raise ValueError(f"clip_values={clip_values!r} has a low above its high; give (low, high).")
-    if (low > X).any() or (high < X).any():
-        hint = "divide X by 255, or " if X.max() <= 255 and X.min() >= 0 else ""
+    if (low.astype(X.dtype) > X).any() or (high.astype(X.dtype) < X).any():
+        # Bytes, unless too dark to tell, or this box would not hold them divided either.
+        pixels = 128 <= X.max() <= 255 and not ((low > X / 255).any() or (high < X / 255).any())
+        hint = "divide X by 255, or " if pixels else ""
         raise ValueError(
             f"X lies in [{X.min():g}, {X.max():g}], outside clip_values={clip_values!r}; "
             f"{hint}pass the range of your data, or clip_values=None for no box."
         )
-    return low, high
+    return _round_inward(low, X, np.inf), _round_inward(high, X, -np.inf)
+
+
+def _round_inward(bound: NDArray, X: NDArray, inward: float) -> NDArray:
+    """`bound` in the dtype of `X`, an ulp further in where rounding would leave the box.
+
+    A bound that a sample has reached stays: the samples are inside by definition.
+    """
+    rounded = bound.astype(X.dtype)
+    outside = rounded < bound if inward > 0 else rounded > bound
+    reached = (rounded == X).any(axis=None if rounded.ndim == 0 else 0)
+    further = np.nextafter(rounded, X.dtype.type(inward))
+    return np.where(outside & ~reached, further, rounded)

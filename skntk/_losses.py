@@ -66,9 +66,9 @@ def _of_label(logits: NDArray, labels: NDArray) -> NDArray:
 
 
 def _cross_entropy(logits: NDArray, labels: NDArray) -> NDArray:
-    """Eq. 17, 20, without cancellation for confident samples."""
+    """Eq. 17, 20 as log((1 - p_y) / p_y), which grows with it and never saturates."""
     others = logsumexp(_without_label(logits, labels), axis=1)
-    return np.logaddexp(0, others - _of_label(logits, labels))
+    return others - _of_label(logits, labels)
 
 
 def _cross_entropy_cotangents(logits: NDArray, labels: NDArray) -> NDArray:

@@ -61,14 +61,17 @@ def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:
         If a label is not among the classes.
     """
     y = column_or_1d(y)
-    indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    unseen = classes[indices] != y
-    if np.any(unseen):
+    known = {label: index for index, label in enumerate(classes.tolist())}
+    # A dictionary, unlike sorting, does not mind labels of different types.
+    indices = [known.get(label, -1) for label in y.tolist()]
+    unseen = [label for label, index in zip(y.tolist(), indices, strict=True) if index < 0]
+    if unseen:
+        distinct = list({repr(label): label for label in unseen}.values())
         raise ValueError(
-            f"y holds labels the estimator never saw: {np.unique(y[unseen]).tolist()!r}; "
+            f"y holds labels the estimator never saw: {distinct!r}; "
             f"it knows {classes.tolist()!r}."
         )
-    return indices
+    return np.array(indices, dtype=np.intp)
 
 
 def as_columns(outputs: NDArray) -> NDArray:

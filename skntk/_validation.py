@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_array_or_real", "check_integer", "check_norm", "check_option", "check_real"]
+__all__ = [
+    "check_array_or_real",
+    "check_boolean",
+    "check_integer",
+    "check_norm",
+    "check_option",
+    "check_real",
+]
 
 
 def check_option(name: str, value: Any, options: Collection) -> None:
     """Raise ValueError unless `value` is one of `options`."""
-    # `in` alone would compare arrays elementwise and take True for 1.
-    if not any(type(value) is type(option) and value == option for option in options):
+    # `in` alone would compare arrays elementwise and take True for 1; a NumPy string will do.
+    kind = str if isinstance(value, str) else type(value)
+    if not any(type(option) is kind and value == option for option in options):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name}={value!r} is not supported; choose one of {listed}.")
 
@@ -37,6 +45,12 @@ def check_real(
     return number
 
 
+def check_boolean(name: str, value: Any) -> None:
+    """Raise TypeError unless `value` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__}).")
+
+
 def check_integer(name: str, value: Any, *, low: int) -> int:
     """Return `value` as an int; raise unless it is an integer with `value >= low`."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
@@ -50,9 +64,12 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
     """Return a scalar, or a float64 vector with one value a feature, all >= `low`."""
     if np.ndim(value) == 0 and not isinstance(value, np.ndarray):
         return check_real(name, value, low=low)
-    vector = np.asarray(value)
-    if not np.issubdtype(vector.dtype, np.number):
-        raise TypeError(f"{name} must be numeric, got an array of {vector.dtype}.")
+    try:
+        vector = np.asarray(value)
+    except ValueError as error:  # ragged
+        raise ValueError(f"{name}={value!r} is not a number or a vector: {error}") from None
+    if vector.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be numeric and real, got an array of {vector.dtype}.")
     if vector.ndim == 0:
         return check_real(name, float(vector), low=low)
     # An image-shaped array says one value a pixel; flat is how estimators see it.
@@ -62,12 +79,17 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
             f"{name} has {vector.size} values for {n_features} features; "
             "give a number, or one value a feature."
         )
-    if not np.isfinite(vector).all() or (vector < low).any():
-        raise ValueError(f"{name} must be finite and at least {low:g} in every feature.")
+    wrong = ~np.isfinite(vector) | (vector < low)
+    if wrong.any():
+        bound = "finite" if np.isinf(low) else f"finite and at least {low:g}"
+        raise ValueError(
+            f"{name} must be {bound} in every feature, got {vector[wrong][0]:g}; give one "
+            f"number a feature, {bound}."
+        )
     return vector
 
 
 def check_norm(norm: Any) -> None:
     """Raise ValueError unless `norm` is inf or 2."""
-    if isinstance(norm, str) or norm not in (2, np.inf):
+    if isinstance(norm, str) or np.ndim(norm) > 0 or norm not in (2, np.inf):
         raise ValueError(f"norm={norm!r} is not supported; choose np.inf or 2.")

@@ -17,7 +17,13 @@ from .._differentiable import DifferentiableModel, as_differentiable
 from .._losses import LOSSES
 from .._progress import track
 from .._targets import classify, label_indices
-from .._validation import check_array_or_real, check_integer, check_norm, check_option
+from .._validation import (
+    check_array_or_real,
+    check_boolean,
+    check_integer,
+    check_norm,
+    check_option,
+)
 from ._search import Best, Objective, ascend
 
 __all__ = ["AttackResult", "NTKAttack"]
@@ -35,9 +41,9 @@ class AttackResult:
         Adversarial examples.
     success : ndarray of bool of shape (E, n)
         Whether each is misclassified (or, if targeted, classified as its target). What
-        succeeds at one budget succeeds at every larger one.
+        succeeds at one budget succeeds at every budget that contains it.
     epsilons : ndarray of shape (E,) or (E, d)
-        The budgets, as given.
+        The budgets; (E, d) if any was given as one value a feature.
     report : Bunch
         ``n_samples``; ``n_misclassified``, already without an attack; ``n_zero_gradient``,
         samples with no direction to go; ``n_not_finite``, samples with NaN outputs, which
@@ -186,41 +192,44 @@ class NTKAttack(BaseEstimator):
         """
         model, X, labels = self._validate(X, y)
         box = check_clip_values(self.clip_values, X)
-        budgets = [check_array_or_real("eps", eps, X.shape[1], low=0.0) for eps in epsilons]
-        if not budgets:
-            raise ValueError("epsilons is empty; give at least one budget.")
+        budgets = _check_budgets(epsilons, X.shape[1])
+        self._step_size(0.0, X.shape[1])
         noise = self._noise(X)
         X_adv = np.empty((len(budgets), *X.shape), X.dtype)
         success = np.empty((len(budgets), len(X)), bool)
+        right = np.empty_like(success)
         clean = np.empty((3, len(X)), bool)  # misclassified, without a gradient, not finite
         batches = list(gen_batches(len(X), self._batch_size()))
         for batch in track(batches, "Attacking", enabled=self.verbose > 0):
             batch_labels = None if labels is None else labels[batch]
             search = _BatchSearch(self, model, X[batch], batch_labels, box, noise[:, batch])
             clean[:, batch] = search.clean.success, ~search.has_gradient, ~search.clean.finite
-            best = None
+            found: list[tuple[Any, Best]] = []
             for k in np.argsort([np.mean(eps) for eps in budgets], kind="stable"):
-                best = search.at(budgets[k], best)
+                within = [best for eps, best in found if np.all(eps <= budgets[k])]
+                best = search.at(budgets[k], within)
+                found.append((budgets[k], best))
                 X_adv[k, batch], success[k, batch] = best.points, best.success
+                right[k, batch] = best.right
         report = Bunch(
             n_samples=len(X),
             n_misclassified=int(clean[0].sum()),
             n_zero_gradient=int(clean[1].sum()),
             n_not_finite=int(clean[2].sum()),
             n_flipped=(success & ~clean[0]).sum(axis=1),
-            robust_accuracy=1 - success.mean(axis=1),
+            robust_accuracy=right.mean(axis=1),
         )
-        return AttackResult(X_adv, success, np.array([np.asarray(e) for e in epsilons]), report)
+        return AttackResult(X_adv, success, budgets, report)
 
     def _validate(
         self, X: ArrayLike, y: ArrayLike | None
     ) -> tuple[DifferentiableModel, NDArray, NDArray | None]:
         self._check_parameters()
         model = as_differentiable(self.estimator)
-        # On what the user gave, so that scikit-learn can check feature names and width.
-        first: Any = X if hasattr(X, "__array__") else np.asarray(X)
-        self.estimator.decision_function(first[:1])
+        given: Any = X
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
+        # On what the user gave, so that scikit-learn can check feature names and width.
+        self.estimator.decision_function((given if hasattr(given, "columns") else X)[:1])
         if y is None:
             if self.targeted:
                 raise ValueError("targeted=True needs y, the class to move each sample toward.")
@@ -239,8 +248,11 @@ class NTKAttack(BaseEstimator):
         check_norm(self.norm)
         check_option("method", self.method, ("fgsm", "pgd"))
         check_option("loss", self.loss, tuple(LOSSES))
+        check_boolean("targeted", self.targeted)
         check_integer("max_iter", self.max_iter, low=1)
         check_integer("num_random_init", self.num_random_init, low=0)
+        check_integer("verbose", self.verbose, low=0)
+        self._batch_size()
         if self.targeted and LOSSES[self.loss].label_free:
             raise ValueError(
                 f"loss={self.loss!r} uses no labels, so it cannot be targeted; use "
@@ -278,28 +290,37 @@ class _BatchSearch:
         dual_norm = make_ball(attack.norm, X, 1.0, None).dual_norm
         self.has_gradient = dual_norm(objective.gradient(outputs, pullback, dual_norm)) > 0
 
-    def at(self, eps: Any, smaller: Best | None) -> Best:
-        """Best points within `eps`, at least as good as those of a smaller budget."""
+    def at(self, eps: Any, within: list[Best]) -> Best:
+        """Best points within `eps`, at least as good as those of budgets it contains."""
         best = self.clean.copy()
         if np.max(eps) > 0:
-            if smaller is not None:
+            for smaller in within:
                 best.update(smaller.points, smaller.outputs)
             self._search(eps, best)
-        if smaller is not None:
+        for smaller in within:
             best.keep_successes(smaller)
         return best
 
     def _search(self, eps: Any, best: Best) -> None:
         attack = self.attack
         ball = make_ball(attack.norm, self.X, eps, self.box)
-        one_step = {"step_size": eps, "n_steps": 1}
-        ascend(self.model, ball, self.X, best, **one_step, linearization=self.linearization)
-        steps = one_step
-        if attack.method == "pgd":
-            steps = {
-                "step_size": attack._step_size(eps, self.X.shape[1]),
-                "n_steps": attack.max_iter,
-            }
-            ascend(self.model, ball, self.X, best, **steps, linearization=self.linearization)
-        for noise in self.noise:
-            ascend(self.model, ball, ball.random(noise), best, **steps)
+        starts: list = [(self.X, self.linearization)]
+        starts += [(ball.random(noise), None) for noise in self.noise]
+        # All of FGSM before any of PGD, which therefore is never the weaker one.
+        for start, known in starts:
+            ascend(self.model, ball, start, best, step_size=eps, n_steps=1, linearization=known)
+        if attack.method == "fgsm":
+            return
+        steps = {"step_size": attack._step_size(eps, self.X.shape[1]), "n_steps": attack.max_iter}
+        for start, known in starts:
+            ascend(self.model, ball, start, best, **steps, linearization=known)
+
+
+def _check_budgets(epsilons: Any, n_features: int) -> NDArray:
+    """Budgets (E,), or (E, d) if any of them has one value a feature."""
+    if isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
+        raise TypeError(f"epsilons={epsilons!r} is not a sequence; give [{epsilons!r}].")
+    budgets = [check_array_or_real("eps", eps, n_features, low=0.0) for eps in epsilons]
+    if not budgets:
+        raise ValueError("epsilons is empty; give at least one budget.")
+    return np.stack(np.broadcast_arrays(*budgets))

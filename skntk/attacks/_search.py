@@ -28,7 +28,7 @@ class Objective:
     """
 
     def __init__(self, loss: Loss, labels: NDArray, targeted: bool):
-        self.loss, self.labels = loss, labels
+        self.loss, self.labels, self.targeted = loss, labels, targeted
         self.sign = -1.0 if targeted else 1.0
 
     def values(self, outputs: NDArray) -> NDArray:
@@ -36,6 +36,11 @@ class Objective:
         finite = np.isfinite(outputs).all(axis=1)
         logits = as_logits(np.where(finite[:, None], outputs, 0))
         return np.where(finite, self.sign * self.loss.values(logits, self.labels), -np.inf)
+
+    def reached(self, outputs: NDArray) -> NDArray:
+        """Whether each sample is where the objective pushes it; never if not finite."""
+        hit = classify(outputs) == self.labels
+        return np.isfinite(outputs).all(axis=1) & (hit if self.targeted else ~hit)
 
     def gradient(
         self,
@@ -47,7 +52,7 @@ class Objective:
         cotangents = self.loss.cotangents(as_logits(np.nan_to_num(outputs)), self.labels)
         cotangents = self.sign * as_output_cotangents(cotangents, outputs.shape[1])
         gradients = np.stack([pullback(c.astype(outputs.dtype)) for c in cotangents])
-        gradients = np.nan_to_num(gradients, copy=False)
+        gradients = np.nan_to_num(gradients, copy=False, posinf=0, neginf=0)
         if len(gradients) == 1 or dual_norm is None:
             return gradients[0]
         steepest = dual_norm(gradients).argmax(axis=0)
@@ -73,9 +78,13 @@ class Best:
         return Best(self.points, self.outputs, self.objective, self.labels)
 
     def update(self, points: NDArray, outputs: NDArray) -> None:
-        """Take the points that are better."""
+        """Take the points of larger objective, unless that would undo a success.
+
+        A larger cross-entropy can spread over the other classes and put the label first.
+        """
         values = self.objective.values(outputs)
-        self._take(values > self.values, points, outputs, values)
+        undone = self.objective.reached(self.outputs) & ~self.objective.reached(outputs)
+        self._take((values > self.values) & ~undone, points, outputs, values)
 
     def keep_successes(self, smaller: Best) -> None:
         """Where a smaller budget succeeded and this one did not, take its point."""
@@ -88,10 +97,15 @@ class Best:
         return np.isfinite(self.outputs).all(axis=1)
 
     @property
+    def right(self) -> NDArray:
+        """Whether each output is finite and the attack has not succeeded."""
+        return self.finite & ~self.success
+
+    @property
     def success(self) -> NDArray:
         """Whether each point is misclassified (targeted: classified as its target)."""
         hit = classify(self.outputs) == self.labels
-        return self.finite & (hit if self.objective.sign < 0 else ~hit)
+        return self.finite & (hit if self.objective.targeted else ~hit)
 
     def _take(self, rows: NDArray, points: NDArray, outputs: NDArray, values: NDArray) -> None:
         self.points[rows], self.outputs[rows] = points[rows], outputs[rows]
