@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.feature_selection import SelectorMixin
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -47,23 +48,39 @@ class AffineMap:
     """
 
     def __init__(self, matrix: ArrayLike, offset: ArrayLike = 0.0):
-        self.matrix = np.asarray(matrix)
-        self.offset = np.asarray(offset)
+        self.matrix = _as_finite("matrix", matrix)
+        self.offset = _as_finite("offset", offset)
         if self.matrix.ndim not in (1, 2):
             raise ValueError(
                 f"matrix has {self.matrix.ndim} dimensions; give (d_out, d_in), or (d_in,) for "
                 "a diagonal matrix."
             )
+        if self.offset.shape not in ((), (1,), self.matrix.shape[:1]):
+            raise ValueError(
+                f"offset has shape {self.offset.shape}; give a number, or one value for each of "
+                f"the {len(self.matrix)} rows of the matrix."
+            )
 
     def __call__(self, X: ArrayLike) -> NDArray:
         """Apply the map to rows."""
         X = np.asarray(X)
-        product = X * self.matrix if self.matrix.ndim == 1 else X @ self.matrix.T
-        return product + self.offset
+        X = X if X.dtype == np.float32 else X.astype(np.float64)
+        matrix, offset = self.matrix.astype(X.dtype), self.offset.astype(X.dtype)
+        product = X * matrix if matrix.ndim == 1 else X @ matrix.T
+        return product + offset
 
     def pullback(self, gradient: NDArray) -> NDArray:
         """Apply the transpose of the matrix to rows."""
         return gradient * self.matrix if self.matrix.ndim == 1 else gradient @ self.matrix
+
+
+def _as_finite(name: str, value: ArrayLike) -> NDArray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be numeric and real, got an array of {array.dtype}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}.")
+    return array
 
 
 def affine_pullback(transformer: Any, name: str) -> ArrayMap:
@@ -97,7 +114,9 @@ def _known_pullback(transformer: Any) -> ArrayMap | None:
 @_known_pullback.register(StandardScaler)
 @_known_pullback.register(MaxAbsScaler)
 @_known_pullback.register(RobustScaler)
-def _divide_by_scale(transformer: Any) -> ArrayMap:
+def _divide_by_scale(transformer: Any) -> ArrayMap | None:
+    if getattr(transformer, "clip", False):
+        return None
     # scale_ is None when the scaler was told not to scale.
     scale = 1.0 if transformer.scale_ is None else transformer.scale_
     return lambda gradient: gradient / scale
@@ -111,7 +130,11 @@ def _multiply_by_scale(transformer: MinMaxScaler) -> ArrayMap | None:
 @_known_pullback.register(PCA)
 @_known_pullback.register(IncrementalPCA)
 def _principal_components(transformer: Any) -> ArrayMap:
-    scale = np.sqrt(transformer.explained_variance_) if transformer.whiten else 1.0
+    scale: Any = 1.0
+    if transformer.whiten:
+        # scikit-learn, too, divides components without variance by the machine epsilon.
+        deviation = np.sqrt(transformer.explained_variance_)
+        scale = np.maximum(deviation, np.finfo(deviation.dtype).eps)
     return lambda gradient: (gradient / scale) @ transformer.components_
 
 
@@ -127,8 +150,34 @@ def _projection(transformer: BaseRandomProjection) -> ArrayMap:
 
 @_known_pullback.register
 def _selection(transformer: SelectorMixin) -> ArrayMap | None:
-    # Putting zeros where columns were dropped is the transpose of dropping them.
-    return getattr(transformer, "inverse_transform", None)
+    if not hasattr(transformer, "get_support"):
+        return None
+    support = transformer.get_support()
+
+    def pullback(gradient: NDArray) -> NDArray:
+        # Putting zeros where columns were dropped is the transpose of dropping them.
+        # `inverse_transform` does it too, but refuses what is not finite.
+        full = np.zeros((len(gradient), len(support)), gradient.dtype)
+        full[:, support] = gradient
+        return full
+
+    return pullback
+
+
+@_known_pullback.register
+def _steps_of(transformer: Pipeline) -> ArrayMap:
+    pullbacks = [
+        affine_pullback(step, name)
+        for name, step in transformer.steps
+        if step is not None and step != "passthrough"
+    ]
+
+    def pullback(gradient: NDArray) -> NDArray:
+        for step in reversed(pullbacks):
+            gradient = step(gradient)
+        return gradient
+
+    return pullback
 
 
 @_known_pullback.register

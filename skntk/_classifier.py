@@ -120,6 +120,8 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
             If the Gram matrix would not fit.
         """
         solver = self._check_parameters()
+        # A fit that fails must not leave the answers of an earlier one.
+        vars(self).pop("dual_coef_", None)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         self.classes_, indices = encode_targets(y)
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
@@ -133,7 +135,7 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
             coefficients = solve_cholesky(gram, targets, self.alpha, overwrite=overwrite)
         if coefficients is None:
             self._spectrum = eigendecompose(gram, overwrite=self.kernel_ is not None)
-            if np.isinf(self.time) and self.alpha == 0:
+            if not self._spectrum.resolves(self.time, self.alpha):
                 warn_ill_conditioned(self._spectrum)
             coefficients = self._spectrum.coefficients(targets, self.time, self.alpha)
         self.dual_coef_ = coefficients
@@ -153,12 +155,14 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
             A fitted copy that shares the training data and the eigendecomposition. If
             this one was fitted by Cholesky, the first call decomposes the Gram matrix.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
         if self._spectrum is None:
             self._spectrum = self._decompose_again()
         other = copy.copy(self)
         other.time = time
+        if other.solver == "cholesky" and not np.isinf(time):
+            other.solver = "eigh"
         other.dual_coef_ = self._spectrum.coefficients(self._targets, time, self.alpha)
         return other
 

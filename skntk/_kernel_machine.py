@@ -90,7 +90,7 @@ class KernelMachineMixin(OutputClassifierMixin):
         return gram @ coefficients, lambda c: pullback(c @ coefficients.T)
 
     def _validate_inputs(self, X: Any) -> NDArray:
-        check_is_fitted(self)
+        check_is_fitted(self, "dual_coef_")
         return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
 
     def _validate_cotangents(self, cotangents: ArrayLike, n_samples: int) -> NDArray:

@@ -52,6 +52,7 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
     >>> robust_accuracy_score(clf, X[500:600], y[500:600], NTKAttack(None, eps=0.2)) < 0.2
     True
     """
+    _check_attack(attack)
     if attack.targeted:
         raise ValueError(
             "targeted=True makes y the targets; robust accuracy needs the true labels. Use an "
@@ -99,8 +100,13 @@ def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> fl
     >>> gradient_cosine_similarity(shallow, deep, X[300:350] / 16, y[300:350]) > 0.9
     True
     """
+    models = [as_differentiable(model) for model in (a, b)]
+    for model in (a, b):
+        model.decision_function(X[:1])  # so that scikit-learn can check feature names
     X = as_float_matrix(X, "X")
-    gradients = [_loss_gradient(as_differentiable(model), X, y) for model in (a, b)]
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} samples and y has {len(y)}; give one each.")
+    gradients = [_loss_gradient(model, X, y) for model in models]
     lengths = [np.linalg.norm(gradient, axis=1) for gradient in gradients]
     products = np.einsum("ij,ij->i", *gradients)
     scale = lengths[0] * lengths[1]
@@ -127,6 +133,7 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     >>> from skntk.metrics import make_robust_scorer
     >>> scoring = {"clean": "accuracy", "robust": make_robust_scorer(NTKAttack(None, eps=0.1))}
     """
+    _check_attack(attack)
     return _RobustScorer(attack)
 
 
@@ -141,6 +148,11 @@ class _RobustScorer:
 
     def __repr__(self) -> str:
         return f"make_robust_scorer({self.attack!r})"
+
+
+def _check_attack(attack: Any) -> None:
+    if not isinstance(attack, NTKAttack):
+        raise TypeError(f"attack={attack!r} is not an attack; give NTKAttack(None, ...).")
 
 
 def _loss_gradient(model: DifferentiableModel, X: NDArray, y: ArrayLike) -> NDArray:

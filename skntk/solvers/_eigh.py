@@ -35,9 +35,15 @@ class Spectrum:
     def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
         """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7)."""
         phi = flow_filter(self.eigenvalues, time, alpha)
-        # What rounding has swamped moves no prediction, but would grow with time.
-        phi = np.where(self.eigenvalues + alpha > 0, phi, 0)
+        if alpha == 0 or not self.resolves(time, alpha):
+            # What rounding has swamped should move no prediction; filtered, it would be noise.
+            phi = np.where(self.eigenvalues > 0, phi, 0)
         return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
+
+    def resolves(self, time: float, alpha: float) -> bool:
+        """Whether eigenvalues below the rounding floor could not show at this time and ridge."""
+        floor = float(rounding_floor(self.eigenvalues))
+        return 0 < alpha >= floor or (np.isfinite(time) and floor * time <= 1)
 
 
 def eigendecompose(
@@ -77,11 +83,12 @@ def eigendecompose(
         values, vectors = eigsh(gram, k=p, which="LA", v0=start)
     elif p < n:
         values, vectors = scipy.linalg.eigh(
-            gram, subset_by_index=(n - p, n - 1), overwrite_a=overwrite, check_finite=False
+            gram.T, subset_by_index=(n - p, n - 1), overwrite_a=overwrite, check_finite=False
         )
     else:
+        # The transpose is the same matrix in Fortran order, in which LAPACK works in place.
         values, vectors = scipy.linalg.eigh(
-            gram, driver="evd", overwrite_a=overwrite, check_finite=False
+            gram.T, driver="evd", overwrite_a=overwrite, check_finite=False
         )
     values = values[::-1]
     return Spectrum(
@@ -95,20 +102,25 @@ def rounding_floor(eigenvalues: NDArray) -> float:
     return 10 * np.finfo(eigenvalues.dtype).eps * float(np.max(eigenvalues, initial=0))
 
 
-def warn_ill_conditioned(spectrum: Spectrum, *, stacklevel: int = 3) -> None:
-    """Warn if eigenvalues were lost to rounding, with the cure."""
+def warn_ill_conditioned(
+    spectrum: Spectrum, *, has_ridge: bool = True, stacklevel: int = 3
+) -> None:
+    """Warn if eigenvalues were lost to rounding, with the cure.
+
+    `has_ridge` says whether the caller has a parameter `alpha` that could be set.
+    """
     values = spectrum.eigenvalues
     n_lost = int(np.sum(values == 0))
-    if n_lost == 0 or values[0] == 0:
+    if n_lost == 0:
         return
     floor = rounding_floor(values)
-    condition = values[0] / values[values > 0][-1]
+    condition = values[0] / values[values > 0][-1] if values[0] > 0 else np.inf
+    ridge = f"Set alpha={10 * floor or 1:.0e} or more, or pass" if has_ridge else "Pass"
     warnings.warn(
         f"The Gram matrix is ill-conditioned: {n_lost} of its {len(values)} eigenvalues are "
         f"below rounding error ({floor:.1e}) and were left out; the condition number of the "
         f"rest is {condition:.1e}. Likely causes: (a) duplicate or collinear samples, "
-        f"(b) float32 input, (c) few features. Set alpha={10 * floor:.0e} or more, or pass "
-        "float64 input.",
+        f"(b) float32 input, (c) few features. {ridge} distinct samples or float64 input.",
         LinAlgWarning,
         stacklevel=stacklevel,
     )

@@ -28,12 +28,14 @@ def flow_filter(eigenvalues: NDArray, time: float, alpha: float = 0.0) -> NDArra
         In the dtype of `eigenvalues`. Its limit t where the rate is 0; at infinite
         time 0 there instead, which is the pseudo-inverse.
     """
+    # A finite time stays finite in float32, where 0 * inf would be NaN.
+    time = time if np.isinf(time) else min(time, float(np.finfo(eigenvalues.dtype).max))
     rate = np.maximum(eigenvalues, 0) + eigenvalues.dtype.type(alpha)
     positive = rate > 0
     safe = np.where(positive, rate, 1)
-    if np.isinf(time):
-        return np.where(positive, 1 / safe, 0).astype(rate.dtype)
     with np.errstate(under="ignore", over="ignore"):
+        if np.isinf(time):
+            return np.where(positive, 1 / safe, 0).astype(rate.dtype)
         progress = rate * time
         early = progress < np.finfo(rate.dtype).eps / 4
         return np.where(early, time, -np.expm1(-progress) / safe).astype(rate.dtype)
