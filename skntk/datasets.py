@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,8 @@ def load_images(
     Raises
     ------
     ValueError
-        If the file lacks an array or nothing is left.
+        If the file is damaged, lacks an array or holds anything but images, or if there is
+        no image of one of the classes.
 
     Examples
     --------
@@ -66,22 +69,18 @@ def load_images(
     >>> digits.X_train.shape, digits.image_shape
     ((100, 64), (8, 8, 1))
     """
-    images = _load(source)
-    for part, limit in (("train", n_train), ("test", n_test)):
-        X, y = images[f"X_{part}"], images[f"y_{part}"]
-        if classes is not None:
-            kept = np.isin(y, list(classes))
-            X, y = X[kept], y[kept]
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype={dtype!r} is not supported; choose np.float32 or np.float64.")
+    limits = {"train": n_train, "test": n_test}
+    for part, limit in limits.items():
         if limit is not None:
             check_integer(f"n_{part}", limit, low=1)
-            X, y = X[:limit], y[:limit]
-        if len(X) == 0:
-            raise ValueError(
-                f"No {part} image of classes={classes!r} in {str(source)!r}; it has "
-                f"{np.unique(images[f'y_{part}']).tolist()!r}."
-            )
-        images[f"X_{part}"] = _as_pixels(X, dtype)
-        images[f"y_{part}"] = y
+    images = _load(source)
+    for part, limit in limits.items():
+        X, y = images[f"X_{part}"], images[f"y_{part}"]
+        kept = _of_classes(y, classes, f"{part} image", source)[:limit]
+        images[f"X_{part}"] = _as_pixels(X[kept], dtype)
+        images[f"y_{part}"] = y[kept]
     return images
 
 
@@ -95,15 +94,58 @@ def _load(source: str | os.PathLike) -> Bunch:
             f"source={str(source)!r} is neither a file nor one of 'digits', "
             f"{', '.join(map(repr, _OPENML))}; give the path of an .npz file."
         )
-    with np.load(source, allow_pickle=False) as stored:
-        missing = [name for name in _ARRAYS if name not in stored]
-        if missing:
+    return _load_file(source)
+
+
+def _load_file(path: str | os.PathLike) -> Bunch:
+    arrays = _read_npz(path)
+    missing = [name for name in _ARRAYS if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"{str(path)!r} lacks {', '.join(missing)}; it needs {', '.join(_ARRAYS)}."
+        )
+    names = arrays.pop("target_names", None)
+    for part in ("train", "test"):
+        _check_images(f"X_{part}", arrays[f"X_{part}"], arrays["X_train"].shape[1:])
+        n_images, labels = len(arrays[f"X_{part}"]), arrays[f"y_{part}"]
+        if labels.shape != (n_images,):
             raise ValueError(
-                f"{str(source)!r} lacks {', '.join(missing)}; it needs {', '.join(_ARRAYS)}."
+                f"y_{part} has shape {labels.shape} for {n_images} images in X_{part}; give one "
+                "label an image."
             )
-        arrays = {name: stored[name] for name in _ARRAYS}
-        names = stored["target_names"].tolist() if "target_names" in stored else None
-    return _bunch(arrays, names)
+    return _bunch(arrays, None if names is None else names.tolist())
+
+
+def _read_npz(path: str | os.PathLike) -> dict[str, NDArray]:
+    # np.load would leave a file open in which it finds no archive.
+    with open(path, "rb") as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                raise zipfile.BadZipFile
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in (*_ARRAYS, "target_names") if name in stored}
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise ValueError(
+                f"{str(path)!r} is damaged or no .npz file; write it with np.savez."
+            ) from error
+
+
+def _check_images(name: str, X: NDArray, image_shape: tuple[int, ...]) -> None:
+    """Raise unless `X` holds images of that shape, as bytes or fractions."""
+    if X.ndim not in (3, 4):
+        raise ValueError(
+            f"{name} has shape {X.shape}; give images of shape (H, W) or (H, W, C), one a row."
+        )
+    if X.shape[1:] != image_shape:
+        raise ValueError(f"{name} has images of shape {X.shape[1:]}, and X_train {image_shape}.")
+    if X.dtype == np.uint8:
+        return
+    if X.dtype.kind not in "biuf" or not (X.min(initial=0) >= 0 and X.max(initial=0) <= 1):
+        raise ValueError(
+            f"{name} holds {X.dtype} values that are not all within [0, 1]; store bytes as uint8, "
+            "or divide by the largest."
+        )
 
 
 def _load_digits() -> Bunch:
@@ -142,6 +184,16 @@ def _bunch(arrays: dict[str, NDArray], names: list[str] | None = None) -> Bunch:
         target_names=dict(zip(labels, names, strict=True)),
         **arrays,
     )
+
+
+def _of_classes(y: NDArray, classes: Sequence[Any] | None, what: str, source: Any) -> NDArray:
+    """Indices of the samples of some classes, each of which must be there."""
+    present = np.unique(y).tolist()
+    wanted = present if classes is None else list(classes)
+    missing = [label for label in wanted if label not in present]
+    if missing or not wanted:
+        raise ValueError(f"No {what} of classes={missing} in {str(source)!r}; it has {present}.")
+    return np.flatnonzero(np.isin(y, wanted))
 
 
 def _as_pixels(X: NDArray, dtype: Any) -> NDArray:
