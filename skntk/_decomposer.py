@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._box import check_clip_values
+from ._components import check_components, check_n_components
 from ._gram import gram_matrix, row_blocks
 from ._kernel_machine import KernelMachineMixin
-from ._machine_scores import score_machines
+from ._machine_scores import cross_entropy_gradient, score_machines
 from ._memory import check_memory
 from ._targets import encode_targets, label_indices, one_hot_or_sign
-from ._validation import check_array_or_real, check_integer, check_norm, check_option
+from ._validation import check_array_or_real, check_norm, check_option
 from .kernels import resolve_kernel
-from .solvers import eigendecompose, flow_filter, warn_ill_conditioned
+from .solvers import Spectrum, eigendecompose, flow_filter, warn_ill_conditioned
 
 __all__ = ["SpectralFeatureDecomposer"]
 
@@ -59,18 +59,12 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         Eigenvectors in columns; signs are arbitrary.
     feature_coef_ : ndarray of shape (p, k)
         :math:`\lambda_i^{-1} v_i^T Y`: what each feature adds to each output.
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
-    X_fit_ : ndarray of shape (n, d)
-        Training inputs.
     dual_coef_ : ndarray of shape (n, k)
         Dual coefficients of the sum of all kept features.
-    kernel_ : NeuralTangentKernel
-        The kernel.
     usefulness_, robustness_ : ndarray of shape (p,)
         Set by `score_features`; NaN for components it was not asked about.
-    n_features_in_ : int
-        Number of input features.
+    classes_, X_fit_, kernel_, n_features_in_
+        As of `NTKClassifier`.
 
     See Also
     --------
@@ -127,39 +121,39 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         MemoryError
             If the Gram matrix would not fit.
         """
+        # A fit that fails leaves nothing fitted, and scores are of the features before it.
+        for name in ("dual_coef_", "usefulness_", "robustness_"):
+            self.__dict__.pop(name, None)
         check_option("eigen_solver", self.eigen_solver, ("auto", "dense", "arpack"))
-        if self.n_components is not None:
-            check_integer("n_components", self.n_components, low=1)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
-        n = len(X)
-        if self.n_components is not None and self.n_components > n:
-            raise ValueError(
-                f"n_components={self.n_components} is more than the n_samples={n} features "
-                "there are; give at most n_samples, or None."
-            )
+        check_n_components(self.n_components, len(X))
         self.classes_, indices = encode_targets(y)
         self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
         self.X_fit_ = X.copy()  # cached decompositions outlive the caller's array
-        check_memory(
-            (3 if self.n_components is None else 2) * n * n * X.itemsize,
-            what="Decomposing a Gram matrix",
-            n=n,
-            remedy="use fewer samples, float32 input, or n_components",
-        )
-        spectrum = eigendecompose(
-            gram_matrix(self.kernel_, X, self.n_jobs),
-            self.n_components,
-            solver=self.eigen_solver,
-            overwrite=True,
-            random_state=self.random_state,
-        )
-        warn_ill_conditioned(spectrum)
+        spectrum = self._decompose()
+        warn_ill_conditioned(spectrum, has_ridge=False)
         self.eigenvalues_, self.eigenvectors_ = spectrum.eigenvalues, spectrum.eigenvectors
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         inverse = flow_filter(self.eigenvalues_, np.inf)
         self.feature_coef_ = inverse[:, None] * (self.eigenvectors_.T @ targets)
         self.dual_coef_ = self.eigenvectors_ @ self.feature_coef_
         return self
+
+    def _decompose(self) -> Spectrum:
+        n = len(self.X_fit_)
+        check_memory(
+            (3 if self.n_components is None else 2) * n * n * self.X_fit_.itemsize,
+            what="Decomposing a Gram matrix",
+            n=n,
+            remedy="use fewer samples, float32 input, or n_components",
+        )
+        return eigendecompose(
+            gram_matrix(self.kernel_, self.X_fit_, self.n_jobs),
+            self.n_components,
+            solver=self.eigen_solver,
+            overwrite=True,
+            random_state=self.random_state,
+        )
 
     def feature_outputs(self, X: ArrayLike) -> NDArray:
         """Outputs of every kept feature (Eq. 9).
@@ -174,7 +168,9 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         outputs : ndarray of shape (m, p, k)
             k = 1 for two classes. Their sum over p is `decision_function`.
         """
-        X = self._validate_inputs(X)
+        return self._feature_outputs(self._validate_inputs(X))
+
+    def _feature_outputs(self, X: NDArray) -> NDArray:
         projections = [
             self.kernel_(X[rows], self.X_fit_) @ self.eigenvectors_
             for rows in row_blocks(len(X), len(self.X_fit_), X.itemsize)
@@ -211,11 +207,11 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
             "ntk0", "ntk1", ...; with the class appended, "ntk0_cat", if there are more
             than two.
         """
-        check_is_fitted(self)
-        features = [f"ntk{i}" for i in range(len(self.eigenvalues_))]
-        if self.feature_coef_.shape[1] == 1:
-            return np.asarray(features, dtype=object)
-        return np.asarray([f"{f}_{c}" for f in features for c in self.classes_], dtype=object)
+        check_is_fitted(self, "dual_coef_")
+        names = [f"ntk{i}" for i in range(len(self.eigenvalues_))]
+        if self.feature_coef_.shape[1] > 1:
+            names = [f"{name}_{label}" for name in names for label in self.classes_]
+        return np.asarray(names, dtype=object)
 
     def feature_gradients(
         self, X: ArrayLike, components: ArrayLike | None = None, output: Any = None
@@ -231,22 +227,20 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         output : label, default=None
             Whose output is differentiated, with more than two classes. None: for each
             feature the output it contributes most to. All outputs of a feature have the
-            same gradient up to a factor.
+            same gradient up to a factor; two classes have one output.
 
         Returns
         -------
         gradients : ndarray of shape (m, p, d)
         """
         X = self._validate_inputs(X)
-        chosen = self._components(components)
+        chosen = check_components(components, len(self.eigenvalues_))
         coefficients = self.feature_coef_[chosen]
-        if coefficients.shape[1] == 1:
-            scale = coefficients[:, 0]
-        elif output is not None:
-            scale = coefficients[:, label_indices([output], self.classes_)[0]]
-        else:
-            strongest = np.abs(coefficients).argmax(axis=1)
-            scale = np.take_along_axis(coefficients, strongest[:, None], axis=1)[:, 0]
+        columns = np.abs(coefficients).argmax(axis=1)
+        if output is not None:
+            # Two classes share a column.
+            columns[:] = label_indices([output], self.classes_)[0] % coefficients.shape[1]
+        scale = np.take_along_axis(coefficients, columns[:, None], axis=1)[:, 0]
         weights = np.broadcast_to(scale, (len(X), len(chosen)))
         return self._weighted_gradients(X, chosen, weights)
 
@@ -270,15 +264,10 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         X = self._validate_inputs(X)
         labels = label_indices(y, self.classes_)
         check_consistent_length(X, labels)
-        outputs, pullback = self.linearize(X)
-        if outputs.shape[1] == 1:
-            residual = expit(outputs) - labels[:, None]
-        else:
-            residual = softmax(outputs, axis=1) - np.eye(len(self.classes_))[labels]
-        residual = residual.astype(X.dtype)
-        chosen = np.arange(len(self.eigenvalues_))
-        parts = self._weighted_gradients(X, chosen, residual @ self.feature_coef_.T)
-        return Bunch(parts=parts, total=pullback(residual))
+        gram, pullback = self.kernel_.linearize(X, self.X_fit_)
+        residual = cross_entropy_gradient(gram @ self.dual_coef_, labels)
+        parts = self._weighted_gradients(X, slice(None), residual @ self.feature_coef_.T)
+        return Bunch(parts=parts, total=pullback(residual @ self.dual_coef_.T))
 
     def score_features(
         self,
@@ -319,7 +308,7 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         check_norm(norm)
         labels = label_indices(y, self.classes_)
         check_consistent_length(X, labels)
-        chosen = self._components(components)
+        chosen = check_components(components, len(self.eigenvalues_))
         clean, robust = score_machines(
             self.kernel_,
             self.X_fit_,
@@ -341,33 +330,19 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         vectors = self.eigenvectors_[:, components].T
         return vectors[:, :, None] * self.feature_coef_[components][:, None, :]
 
-    def _weighted_gradients(self, X: NDArray, components: NDArray, weights: NDArray) -> NDArray:
+    def _weighted_gradients(self, X: NDArray, components: Any, weights: NDArray) -> NDArray:
         """Gradients (m, p, d) of Theta(x, X) v_i, times weights (m, p)."""
-        n, d = self.X_fit_.shape
+        (n, d), p = self.X_fit_.shape, weights.shape[1]
         check_memory(
-            len(X) * len(components) * d * X.itemsize,
-            what=f"Gradients of {len(components)} features",
+            len(X) * p * d * X.itemsize,
+            what=f"Gradients of {p} features",
             n=len(X),
             remedy="choose components, or pass fewer samples at a time",
         )
-        gradients = np.empty((len(X), len(components), d), X.dtype)
+        gradients = np.empty((len(X), p, d), X.dtype)
         vectors = self.eigenvectors_[:, components].astype(X.dtype, copy=False)
-        for rows in row_blocks(len(X), n * len(components), X.itemsize):
+        for rows in row_blocks(len(X), n * p, X.itemsize):
             _, pullback = self.kernel_.linearize(X[rows], self.X_fit_)
             block = weights[rows].T[:, :, None] * vectors.T[:, None, :]
             gradients[rows] = pullback(block).transpose(1, 0, 2)
         return gradients
-
-    def _components(self, components: ArrayLike | None) -> NDArray:
-        p = len(self.eigenvalues_)
-        if components is None:
-            return np.arange(p)
-        chosen = np.atleast_1d(np.asarray(components))
-        if not np.issubdtype(chosen.dtype, np.integer) or chosen.ndim != 1 or len(chosen) == 0:
-            raise ValueError(f"components={components!r} must be indices of features.")
-        if chosen.min() < 0 or chosen.max() >= p:
-            raise ValueError(
-                f"components={components!r} must lie between 0 and {p - 1}: {p} features were "
-                "kept; raise n_components for more."
-            )
-        return chosen

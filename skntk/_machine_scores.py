@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from ._balls import make_ball
 from ._losses import LOSSES, as_logits, as_output_cotangents
 from ._targets import classify
 from .kernels import NeuralTangentKernel
 
-__all__ = ["fgsm_cotangents", "score_machines"]
+__all__ = ["cross_entropy_gradient", "fgsm_cotangents", "score_machines"]
 
 #: Bounds a block of (machine, sample) rows against all training samples.
 _BLOCK_BYTES = 128 * 2**20
@@ -81,6 +82,13 @@ def fgsm_cotangents(outputs: NDArray, labels: NDArray) -> NDArray:
     logits = as_logits(outputs.reshape(q * m, k))
     (cotangents,) = LOSSES["cross_entropy"].cotangents(logits, np.tile(labels, q))
     return as_output_cotangents(cotangents, k).reshape(q, m, k).astype(outputs.dtype)
+
+
+def cross_entropy_gradient(outputs: NDArray, labels: NDArray) -> NDArray:
+    r"""Gradient :math:`\sigma(f) - \hat y` of the cross-entropy, for outputs (m, k)."""
+    logits = as_logits(outputs)
+    residual = softmax(logits, axis=1) - np.eye(logits.shape[1])[labels]
+    return as_output_cotangents(residual, outputs.shape[1]).astype(outputs.dtype)
 
 
 def _outputs(
