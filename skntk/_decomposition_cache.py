@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
 from collections import OrderedDict
 from typing import Any
 
 import joblib
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
@@ -31,25 +34,48 @@ def decompose_and_score(
 
 
 class _RecentResults:
-    """Results of `decompose_and_score` in this process, the oldest dropped first."""
+    """Results of `decompose_and_score` in this process, the oldest dropped first.
+
+    What does not pickle, such as a kernel made of closures, cannot be told apart and is
+    decomposed every time.
+    """
 
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
         self.results: OrderedDict[str, SpectralFeatureDecomposer] = OrderedDict()
+        self.lock = threading.Lock()
 
     def __call__(
         self, decomposer: SpectralFeatureDecomposer, *arguments: Any
     ) -> SpectralFeatureDecomposer:
-        key = joblib.hash((type(decomposer), decomposer.get_params(), *arguments))
-        if key not in self.results:
-            self.results[key] = decompose_and_score(decomposer, *arguments)
+        try:
+            key = joblib.hash((type(decomposer), decomposer.get_params(), *arguments))
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return decompose_and_score(decomposer, *arguments)
+        with self.lock:
+            result = self.results.get(key)
+        if result is None:
+            result = _read_only(decompose_and_score(decomposer, *arguments))
+        self._keep(key, result)
+        return result
+
+    def _keep(self, key: str, result: SpectralFeatureDecomposer) -> None:
+        with self.lock:
+            self.results[key] = result
+            self.results.move_to_end(key)
             while len(self.results) > 1 and self._n_bytes() > self.max_bytes:
                 self.results.popitem(last=False)
-        self.results.move_to_end(key)
-        return self.results[key]
 
     def _n_bytes(self) -> int:
         return sum(r.eigenvectors_.nbytes + r.X_fit_.nbytes for r in self.results.values())
+
+
+def _read_only(decomposer: SpectralFeatureDecomposer) -> SpectralFeatureDecomposer:
+    """Lock the arrays, which estimators fitted later will share."""
+    for value in vars(decomposer).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return decomposer
 
 
 _RECENT = _RecentResults(max_bytes=2 * 2**30)

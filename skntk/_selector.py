@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.feature_selection import SelectorMixin
-from sklearn.model_selection import StratifiedShuffleSplit, check_cv
-from sklearn.utils import Bunch
+from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._box import check_clip_values
 from ._decomposer import SpectralFeatureDecomposer
 from ._decomposition_cache import cached_decomposition
+from ._held_out import HeldOut, dual_coef, split_classes, validation_curve
 from ._kernel_machine import KernelMachineMixin
-from ._machine_scores import score_machines
-from ._targets import encode_targets, label_indices
+from ._targets import encode_targets
 from ._validation import check_array_or_real, check_integer, check_norm, check_option, check_real
 
 __all__ = ["RobustFeatureSelector"]
 
 _CRITERIA = ("robustness", "usefulness", "eigenvalue")
-
-#: Numbers of features tried when none is asked for.
-_N_CANDIDATES = 24
 
 
 class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
@@ -75,9 +72,9 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         Rank of each feature; 1 is kept first.
     n_features_ : int
         Number of features kept.
-    validation_curve_ : Bunch or None
-        ``n_features``, ``accuracy``, ``robust_accuracy`` on the held-out samples, if
-        `n_features_to_select` is None.
+    validation_curve_ : ValidationCurve or None
+        ``n_features``, ``accuracy``, ``robust_accuracy`` on the held-out samples, their
+        mean over the folds, if `n_features_to_select` is None.
     classes_, X_fit_, dual_coef_, kernel_, n_features_in_
         As of `NTKClassifier`.
 
@@ -134,12 +131,17 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         -------
         self : RobustFeatureSelector
         """
+        self.__dict__.pop("dual_coef_", None)  # a fit that fails leaves nothing fitted
         self._check_parameters()
+        given = X
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         encode_targets(y)
         check_array_or_real("eps", self.eps, X.shape[1], low=0.0)
         check_clip_values(self.clip_values, X)
-        self.decomposer_, X_val, y_val = self._decompose(X, y)
+        if isinstance(self.cv, str):
+            self.decomposer_, folds = self._score_prefit(given, X, y)
+        else:
+            self.decomposer_, folds = self._decompose(X, y)
         for name in ("classes_", "X_fit_", "kernel_"):
             setattr(self, name, getattr(self.decomposer_, name))
         order = np.argsort(-self._criterion(), kind="stable")
@@ -147,7 +149,7 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         self.ranking_[order] = np.arange(1, len(order) + 1)
         self.validation_curve_: Any = None
         if self.n_features_to_select is None:
-            self.validation_curve_ = self._validation_curve(X_val, y_val)
+            self.validation_curve_ = validation_curve(folds, self.ranking_, **self._ball())
         return self._select(self.n_features_to_select)
 
     def with_n_features(self, n_features: int | float) -> RobustFeatureSelector:
@@ -163,7 +165,7 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         selector : RobustFeatureSelector
             A fitted copy that shares the decomposition.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "dual_coef_")
         _check_n_features(n_features)
         other = copy.copy(self)
         other.n_features_to_select = n_features
@@ -183,7 +185,7 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
             Feature-major.
         """
         X = self._validate_inputs(X)
-        outputs = self._feature_machine().feature_outputs(X)
+        outputs = self._feature_machine()._feature_outputs(X)
         return outputs.reshape(len(X), -1)
 
     @property
@@ -206,13 +208,13 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         -------
         names : ndarray of str
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "dual_coef_")
         names = self.decomposer_.get_feature_names_out()
         support = self.get_support()
         return names.reshape(len(support), -1)[support].ravel()
 
     def _get_support_mask(self) -> NDArray:
-        check_is_fitted(self)
+        check_is_fitted(self, "dual_coef_")
         return self.ranking_ <= self.n_features_
 
     def _check_parameters(self) -> None:
@@ -235,31 +237,40 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         if isinstance(self.cv, str) and self.cv != "prefit":
             raise ValueError(f"cv={self.cv!r} is not supported; give a splitter or 'prefit'.")
 
-    def _decompose(self, X: NDArray, y: NDArray) -> tuple[SpectralFeatureDecomposer, Any, Any]:
-        """Fitted and scored decomposer, and the samples that scored it."""
-        options = {"eps": self.eps, "norm": self.norm, "clip_values": self.clip_values}
-        template = SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
-        if isinstance(self.cv, str):
-            check_is_fitted(template)
-            decomposer = copy.copy(template)
-            decomposer.score_features(X, y, **options)
-            return decomposer, X, y
-        decompose = cached_decomposition(self.memory)
-        template = clone(template)
+    def _ball(self) -> dict[str, Any]:
+        return {"eps": self.eps, "norm": self.norm, "clip_values": self.clip_values}
+
+    def _score_prefit(
+        self, given: Any, X: NDArray, y: NDArray
+    ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
+        """Scored copy of the given decomposer, and all samples as held out from it."""
+        decomposer = SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
+        check_is_fitted(decomposer, "dual_coef_")
+        decomposer = copy.copy(decomposer)
+        decomposer.score_features(given, y, **self._ball())  # with the feature names of X
+        return decomposer, [HeldOut(decomposer, X, y)]
+
+    def _decompose(self, X: NDArray, y: NDArray) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
+        """Fitted and scored decomposer, and what scored it."""
+        template = clone(
+            SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
+        )
+        decompose = partial(cached_decomposition(self.memory), template)
         if self.cv is None:
-            train, test = _split(y, self.validation_fraction, self.random_state)
-            decomposer = decompose(template, X[train], y[train], X[test], y[test], options)
-            return copy.copy(decomposer), X[test], y[test]
-        folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
-        scored = [decompose(template, X[a], y[a], X[b], y[b], options) for a, b in folds]
-        p = min(len(fold.eigenvalues_) for fold in scored)
-        decomposer = copy.copy(decompose(template, X, y, None, None, options))
-        for name in ("usefulness_", "robustness_"):
-            mean = np.mean([getattr(fold, name)[:p] for fold in scored], axis=0)
-            # Folds are smaller than the whole: features beyond their last were not scored.
-            padded = np.pad(mean, (0, len(decomposer.eigenvalues_) - p), constant_values=-1.0)
-            setattr(decomposer, name, padded)
-        return decomposer, X, y
+            splits = [split_classes(y, self.validation_fraction, self.random_state)]
+        else:
+            splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        folds = [
+            HeldOut(decompose(X[a], y[a], X[b], y[b], self._ball()), X[b], y[b]) for a, b in splits
+        ]
+        if self.cv is None:
+            decomposer = copy.copy(folds[0].decomposer)
+        else:
+            decomposer = copy.copy(decompose(X, y, None, None, self._ball()))
+            _average_scores([fold.decomposer for fold in folds], decomposer)
+        if hasattr(self, "feature_names_in_"):
+            decomposer.feature_names_in_ = self.feature_names_in_
+        return decomposer, folds
 
     def _criterion(self) -> NDArray:
         if callable(self.rank_by):
@@ -268,35 +279,22 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
             name = {"eigenvalue": "eigenvalues_"}.get(self.rank_by, f"{self.rank_by}_")
             values = getattr(self.decomposer_, name)
         p = len(self.decomposer_.eigenvalues_)
-        if values.shape != (p,) or np.isnan(values).any():
+        if values.shape != (p,):
             raise ValueError(
                 f"rank_by gave values of shape {values.shape}; give one number a feature, ({p},)."
+            )
+        if np.isnan(values).any():
+            raise ValueError(
+                f"rank_by gave NaN for {np.isnan(values).sum()} of {p} features; give a number "
+                "for each, -inf for those to be kept last."
             )
         # Features that rounding has swamped are no features: they answer one class always.
         return np.where(self.decomposer_.eigenvalues_ > 0, values, -np.inf)
 
-    def _validation_curve(self, X: NDArray, y: NDArray) -> Bunch:
-        p = len(self.ranking_)
-        counts = np.unique(np.geomspace(1, p, min(p, _N_CANDIDATES)).round().astype(int))
-        accuracy, robust_accuracy = score_machines(
-            self.kernel_,
-            self.X_fit_,
-            len(counts),
-            lambda chosen: np.stack([self._dual_coef(r) for r in counts[chosen]]),
-            X,
-            label_indices(y, self.classes_),
-            eps=self.eps,
-            norm=self.norm,
-            box=check_clip_values(self.clip_values, X),
-        )
-        return Bunch(n_features=counts, accuracy=accuracy, robust_accuracy=robust_accuracy)
-
     def _select(self, n_features: int | float | None) -> RobustFeatureSelector:
         p = len(self.ranking_)
         if n_features is None:
-            curve = self.validation_curve_
-            best = np.lexsort((-curve.n_features, curve.accuracy, curve.robust_accuracy))[-1]
-            self.n_features_ = int(curve.n_features[best])
+            self.n_features_ = self.validation_curve_.best()
         elif isinstance(n_features, float | np.floating):
             self.n_features_ = max(1, round(float(n_features) * p))
         elif n_features > p:
@@ -306,12 +304,8 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
             )
         else:
             self.n_features_ = int(n_features)
-        self.dual_coef_ = self._dual_coef(self.n_features_)
+        self.dual_coef_ = dual_coef(self.decomposer_, self.ranking_, self.n_features_)
         return self
-
-    def _dual_coef(self, n_features: int) -> NDArray:
-        kept = self.ranking_ <= n_features
-        return self.decomposer_.eigenvectors_[:, kept] @ self.decomposer_.feature_coef_[kept]
 
     def _feature_machine(self) -> SpectralFeatureDecomposer:
         """The decomposer with only the kept features."""
@@ -335,21 +329,13 @@ def _check_n_features(n_features: Any) -> None:
         check_integer("n_features_to_select", n_features, low=1)
 
 
-def _split(y: NDArray, fraction: float, random_state: Any) -> tuple[NDArray, NDArray]:
-    """Indices to decompose and to rank on, each class in proportion where it can be."""
-    classes, indices = np.unique(y, return_inverse=True)
-    if random_state is not None and np.bincount(indices).min() > 1:
-        splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=random_state)
-        return next(splitter.split(np.zeros(len(y)), y))
-    held_out = np.zeros(len(y), dtype=bool)
-    for k in range(len(classes)):
-        members = np.flatnonzero(indices == k)
-        # A class of one sample stays with the decomposition.
-        n_held_out = min(len(members) - 1, max(1, round(fraction * len(members))))
-        held_out[members[len(members) - n_held_out :]] = True
-    if not held_out.any():
-        raise ValueError(
-            f"n_samples={len(y)} in {len(classes)} classes leave none to rank features on; give "
-            "at least two samples of a class, or cv='prefit'."
-        )
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+def _average_scores(
+    folds: list[SpectralFeatureDecomposer], decomposer: SpectralFeatureDecomposer
+) -> None:
+    """Set the scores of a decomposer to the mean of those of its folds."""
+    p = min(len(fold.eigenvalues_) for fold in folds)
+    for name in ("usefulness_", "robustness_"):
+        mean = np.mean([getattr(fold, name)[:p] for fold in folds], axis=0)
+        # Folds are smaller than the whole: features beyond their last were not scored.
+        padded = np.pad(mean, (0, len(decomposer.eigenvalues_) - p), constant_values=-1.0)
+        setattr(decomposer, name, padded)
