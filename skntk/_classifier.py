@@ -121,19 +121,22 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         """
         solver = self._check_parameters()
         # A fit that fails must not leave the answers of an earlier one.
-        vars(self).pop("dual_coef_", None)
+        self.__dict__.pop("dual_coef_", None)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         self.classes_, indices = encode_targets(y)
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         gram = self._gram(X)
         self._spectrum: Spectrum | None = None
         self._targets = targets
+        self._alpha = self.alpha
         coefficients = None
         if solver == "cholesky":
             # The caller's own Gram matrix must survive the fit.
             overwrite = self.kernel_ is not None
             coefficients = solve_cholesky(gram, targets, self.alpha, overwrite=overwrite)
         if coefficients is None:
+            if solver == "cholesky":
+                _check_memory(2, X)  # beyond the Gram matrix, which is there
             self._spectrum = eigendecompose(gram, overwrite=self.kernel_ is not None)
             if not self._spectrum.resolves(self.time, self.alpha):
                 warn_ill_conditioned(self._spectrum)
@@ -163,7 +166,7 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         other.time = time
         if other.solver == "cholesky" and not np.isinf(time):
             other.solver = "eigh"
-        other.dual_coef_ = self._spectrum.coefficients(self._targets, time, self.alpha)
+        other.dual_coef_ = self._spectrum.coefficients(self._targets, time, self._alpha)
         return other
 
     def _check_parameters(self) -> str:
@@ -191,13 +194,7 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
             return (X + X.T) / 2
         self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
         self.X_fit_ = X
-        n_matrices = 1 if self.solver != "eigh" and np.isinf(self.time) else 3
-        check_memory(
-            n_matrices * n * n * X.itemsize,
-            what="Fitting an NTKClassifier",
-            n=n,
-            remedy="use fewer samples, float32 input, or solver='cholesky'",
-        )
+        _check_memory(1 if self.solver != "eigh" and np.isinf(self.time) else 3, X)
         return gram_matrix(self.kernel_, X, self.n_jobs)
 
     def _decompose_again(self) -> Spectrum:
@@ -212,3 +209,13 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
         return tags
+
+
+def _check_memory(n_matrices: int, X: NDArray) -> None:
+    n = len(X)
+    check_memory(
+        n_matrices * n * n * X.itemsize,
+        what="Fitting an NTKClassifier",
+        n=n,
+        remedy="use fewer samples, float32 input, or solver='cholesky' with an alpha",
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
-from sklearn.utils import gen_batches
+from sklearn.utils import column_or_1d, gen_batches
 
 from ._differentiable import DifferentiableModel, as_differentiable
 from ._losses import LOSSES
@@ -101,9 +101,12 @@ def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> fl
     True
     """
     models = [as_differentiable(model) for model in (a, b)]
-    for model in (a, b):
-        model.decision_function(X[:1])  # so that scikit-learn can check feature names
+    given: Any = X
     X = as_float_matrix(X, "X")
+    for model in (a, b):
+        # On what the user gave, so that scikit-learn can check feature names and width.
+        model.decision_function((given if hasattr(given, "columns") else X)[:1])
+    y = column_or_1d(y)
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} samples and y has {len(y)}; give one each.")
     gradients = [_loss_gradient(model, X, y) for model in models]

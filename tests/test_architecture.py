@@ -24,7 +24,7 @@ LAYERS = [
     ["metrics*", "inspection*", "transfer*"],
 ]
 ESTIMATORS = 3
-NETWORKS = ["_flax*", "networks*", "_network*"]
+NETWORKS = ["_flax*", "_adversarial_training", "networks*", "_network*"]
 
 #: Who alone may import a library.
 OWNERS = {

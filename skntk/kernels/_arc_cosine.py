@@ -43,7 +43,7 @@ _COEFFICIENTS = {np.float32: _arcsin_coefficients(9), np.float64: _arcsin_coeffi
 _SINE_SERIES = [(-1) ** k * 2 * (k + 1) / factorial(2 * k + 3) for k in range(8)]
 
 
-def _polynomial(x: jax.Array, coefficients: Sequence[float]) -> jax.Array:
+def _polynomial(x: jax.Array, coefficients: Sequence[float] | np.ndarray) -> jax.Array:
     """Horner's rule, lowest coefficient first."""
     value = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:

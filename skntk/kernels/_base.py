@@ -97,8 +97,7 @@ class NeuralTangentKernel(ABC):
         gradient = np.empty_like(X)
         for start in range(0, len(X), rows):
             block = slice(start, start + rows)
-            _, pullback = self._linearize(X[block], right)
-            gradient[block] = pullback(W[block])
+            gradient[block] = self._vjp(X[block], right, W[block])
         return gradient
 
     def linearize(self, X: ArrayLike, Z: ArrayLike) -> tuple[NDArray, Pullback]:
@@ -131,6 +130,9 @@ class NeuralTangentKernel(ABC):
 
     @abstractmethod
     def _linearize(self, X: NDArray, Z: NDArray) -> tuple[NDArray, Pullback]: ...
+
+    def _vjp(self, X: NDArray, Z: NDArray, W: NDArray) -> NDArray:
+        return self._linearize(X, Z)[1](W)
 
     @abstractmethod
     def _check_parameters(self, n_features: int) -> None:

@@ -125,6 +125,10 @@ def _network(depth, x, z, w, b):
     `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
     squared norms, `t` the tangent kernel so far.
     """
+    # Without a bias the kernel is homogeneous, and parallel images, scaled alike, have
+    # distance 0 too; the difference of two norms would cancel.
+    length_x, length_z = (jnp.where(b == 0, _length(images), 1) for images in (x, z))
+    x, z = x * safe_inverse(length_x), z * safe_inverse(length_z)
     n_channels = x.shape[2]
     distance = ((x - z) ** 2).sum(axis=2) / n_channels
     q_x, q_z = (x**2).sum(axis=2) / n_channels, (z**2).sum(axis=2) / n_channels
@@ -137,7 +141,13 @@ def _network(depth, x, z, w, b):
         distance, k0 = _relu(distance, q_x, q_z)
         t, q_x, q_z = k0 * t, q_x / 2, q_z / 2
     s = (q_x + q_z - distance) / 2
-    return (w * (s + t) + b).mean(axis=(0, 1))
+    return (w * (s + t) + b).mean(axis=(0, 1)) * length_x * length_z
+
+
+def _length(images):
+    """Norm of each image, with derivative 0 at a zero image."""
+    square = (images**2).sum(axis=(0, 1, 2))
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
 def _patch_mean(pixels):
