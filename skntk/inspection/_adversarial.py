@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._arguments import check_length, framed_like
 from ._base import axes_grid
 from ._images import resolve_image_shape, show_image, show_signed
 
@@ -89,7 +90,7 @@ class AdversarialExamplesDisplay:
         names = target_names or {}
         labels, labels_adv = (
             [str(names.get(label, label)) for label in attack.estimator.predict(images).tolist()]
-            for images in (X, X_adv)
+            for images in (X, framed_like(X, X_adv))
         )
         return cls.from_predictions(
             X, X_adv, labels=labels, labels_adv=labels_adv, image_shape=image_shape, ax=ax
@@ -124,10 +125,12 @@ class AdversarialExamplesDisplay:
         display : AdversarialExamplesDisplay
         """
         X, X_adv = np.asarray(X), np.asarray(X_adv)
-        if X.shape != X_adv.shape or X.ndim != 2:
+        if X.shape != X_adv.shape or X.ndim != 2 or len(X) == 0:
             raise ValueError(
                 f"X has shape {X.shape} and X_adv {X_adv.shape}; give the same samples, (n, d)."
             )
+        check_length("labels", labels, len(X))
+        check_length("labels_adv", labels_adv, len(X))
         shape = resolve_image_shape(image_shape, X.shape[1])
         display = cls(X, X_adv, image_shape=shape, labels=labels, labels_adv=labels_adv)
         return display.plot(ax=ax)

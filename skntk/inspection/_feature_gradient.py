@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._arguments import as_sample, check_length, default_components
 from ._base import axes_grid
 from ._images import resolve_image_shape, show_image, show_signed
 
@@ -60,7 +61,7 @@ class FeatureGradientDisplay:
         decomposer: Any,
         x: ArrayLike,
         *,
-        components: ArrayLike = (0, 1, 2, 3, 4),
+        components: ArrayLike | None = None,
         output: Any = None,
         image_shape: tuple[int, ...] | None = None,
         titles: Any = None,
@@ -74,8 +75,8 @@ class FeatureGradientDisplay:
             Fitted; a mapping makes a named row for each.
         x : array-like of shape (d,) or (1, d)
             The image.
-        components : array-like of int, default=(0, 1, 2, 3, 4)
-            Which features.
+        components : array-like of int, default=None
+            Which features; None: the first five.
         output : label, default=None
             As in `SpectralFeatureDecomposer.feature_gradients`.
         image_shape : tuple of int (H, W, C), default=None
@@ -89,17 +90,20 @@ class FeatureGradientDisplay:
         -------
         display : FeatureGradientDisplay
         """
-        x = np.atleast_2d(np.asarray(x))
+        x = as_sample(x)
         models = decomposer if isinstance(decomposer, Mapping) else {None: decomposer}
+        if not models:
+            raise ValueError(f"decomposer={decomposer!r} is empty; give a decomposer for each row.")
+        chosen = default_components(components, models.values())
         gradients = [
-            model.feature_gradients(x, components=components, output=output)[0]
+            model.feature_gradients(x, components=chosen, output=output)[0]
             for model in models.values()
         ]
         if titles is None:
-            titles = [f"feature {index + 1}" for index in np.asarray(components)]
+            titles = [f"feature {index + 1}" for index in chosen]
         return cls.from_predictions(
             np.stack(gradients),
-            image=x[0],
+            image=x,
             image_shape=image_shape,
             row_labels=None if None in models else list(models),
             titles=titles,
@@ -139,12 +143,22 @@ class FeatureGradientDisplay:
         gradients = np.asarray(gradients)
         if gradients.ndim == 2:
             gradients = gradients[None]
-        if gradients.ndim != 3:
+        if gradients.ndim != 3 or gradients.size == 0:
             raise ValueError(f"gradients has shape {gradients.shape}; give (p, d) or (r, p, d).")
+        n_rows, n_features, n_pixels = gradients.shape
+        check_length("row_labels", row_labels, n_rows)
+        check_length("titles", titles, n_features)
+        if image is not None:
+            image = np.asarray(image).ravel()
+            if len(image) != n_pixels:
+                raise ValueError(
+                    f"image has {len(image)} values and each gradient {n_pixels}; give the image "
+                    "the gradients were taken at."
+                )
         display = cls(
             gradients=gradients,
-            image_shape=resolve_image_shape(image_shape, gradients.shape[2]),
-            image=None if image is None else np.asarray(image).ravel(),
+            image_shape=resolve_image_shape(image_shape, n_pixels),
+            image=image,
             row_labels=row_labels,
             titles=titles,
         )

@@ -18,7 +18,8 @@ def resolve_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, in
     Raises
     ------
     ValueError
-        If it does not fit, or there is no square image of that many values.
+        If it does not fit or cannot be drawn, or there is no square image of that many
+        values.
     """
     if image_shape is None:
         image_shape = guess_image_shape(n_features)
@@ -27,28 +28,38 @@ def resolve_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, in
                 f"image_shape=None and {n_features} features are no square image of one or "
                 "three channels; pass image_shape=(height, width, channels)."
             )
-    if len(image_shape) == 2:
+    if isinstance(image_shape, tuple | list) and len(image_shape) == 2:
         image_shape = (*image_shape, 1)
     check_image_shape(image_shape, n_features)
+    if image_shape[2] not in (1, 3):
+        raise ValueError(
+            f"image_shape={tuple(image_shape)} has {image_shape[2]} channels; an image drawn has "
+            "one channel or three, (height, width, 1) or (height, width, 3)."
+        )
     return tuple(image_shape)
 
 
 def show_image(ax: Any, pixels: NDArray, image_shape: tuple[int, int, int]) -> None:
     """Draw pixel values in [0, 1]."""
     blank_axes(ax)
-    image = np.clip(pixels.reshape(image_shape), 0, 1).squeeze()
+    image = _as_image(np.clip(pixels, 0, 1), image_shape)
     ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
 def show_signed(ax: Any, values: NDArray, image_shape: tuple[int, int, int]) -> None:
     """Draw signed values, 0 in the middle of the scale and the largest at its end."""
     blank_axes(ax)
-    image = values.reshape(image_shape).squeeze()
+    image = _as_image(values, image_shape)
     largest = np.abs(image).max() or 1.0
     if image.ndim == 3:  # colours: grey is 0
         ax.imshow(0.5 + image / (2 * largest), interpolation="nearest")
     else:
         ax.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+
+
+def _as_image(values: NDArray, image_shape: tuple[int, int, int]) -> NDArray:
+    """Array (H, W) of one channel or (H, W, 3) of colours, as matplotlib draws them."""
+    return values.reshape(image_shape[:2] if image_shape[2] == 1 else image_shape)
 
 
 def blank_axes(ax: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..attacks import NTKAttack
+from ._arguments import as_sample, check_length, default_components, framed_like
 from ._base import axes_grid
 from ._images import blank_axes, resolve_image_shape, show_image, show_signed
 
@@ -71,7 +72,7 @@ class PerturbationDecompositionDisplay:
         *,
         eps: float = 8 / 255,
         clip_values: Any = (0.0, 1.0),
-        components: ArrayLike = (0, 1, 2, 3, 4),
+        components: ArrayLike | None = None,
         image_shape: tuple[int, ...] | None = None,
         target_names: Any = None,
         ax: Any = None,
@@ -90,8 +91,8 @@ class PerturbationDecompositionDisplay:
             Largest change of a pixel.
         clip_values : tuple or None, default=(0.0, 1.0)
             Lowest and highest value of a pixel.
-        components : array-like of int, default=(0, 1, 2, 3, 4)
-            Features shown one by one; the others are summed.
+        components : array-like of int, default=None
+            Features shown one by one, the others being summed; None: the first five.
         image_shape : tuple of int (H, W, C), default=None
             Shape of an image; None: square.
         target_names : mapping from label to name, default=None
@@ -103,21 +104,79 @@ class PerturbationDecompositionDisplay:
         -------
         display : PerturbationDecompositionDisplay
         """
-        x = np.atleast_2d(np.asarray(x))
-        attack = NTKAttack(decomposer, eps=eps, clip_values=clip_values)
-        adversarial = attack.generate(x, [y])
+        x = as_sample(x)
+        chosen = default_components(components, [decomposer])
+        adversarial = NTKAttack(decomposer, eps=eps, clip_values=clip_values).generate(x, [y])
         decomposition = decomposer.decompose_gradient(x, [y])
-        chosen = np.asarray(components)
-        predictions = decomposer.predict(np.concatenate([x, adversarial])).tolist()
         names = target_names or {}
-        display = cls(
-            image=x[0],
-            adversarial=adversarial[0],
+        predictions = [decomposer.predict(image)[0] for image in (x, framed_like(x, adversarial))]
+        return cls.from_predictions(
+            x,
+            adversarial,
             parts=decomposition.parts[0, chosen],
-            total=decomposition.total[0],
+            total=decomposition.total,
             titles=[f"feature {index + 1}" for index in chosen],
-            image_shape=resolve_image_shape(image_shape, x.shape[1]),
-            labels=tuple(str(names.get(label, label)) for label in predictions),
+            labels=[str(names.get(label, label)) for label in predictions],
+            image_shape=image_shape,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        image: ArrayLike,
+        adversarial: ArrayLike,
+        *,
+        parts: ArrayLike,
+        total: ArrayLike,
+        titles: Any = None,
+        labels: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+    ) -> PerturbationDecompositionDisplay:
+        """Draw a given perturbation and a given decomposition of the gradient.
+
+        Parameters
+        ----------
+        image, adversarial : array-like of shape (d,) or (1, d)
+            Before and after the attack.
+        parts : array-like of shape (q, d)
+            Contribution of single features to the loss gradient.
+        total : array-like of shape (d,) or (1, d)
+            The whole loss gradient.
+        titles : sequence of str, default=None
+            Names of the parts; None: "part 1", "part 2", ...
+        labels : sequence of two str, default=None
+            Predictions before and after.
+        image_shape : tuple of int (H, W, C), default=None
+            Shape of an image; None: square.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : PerturbationDecompositionDisplay
+        """
+        image, adversarial, total = (np.asarray(v).ravel() for v in (image, adversarial, total))
+        parts = np.asarray(parts)
+        d = len(image)
+        if adversarial.shape != (d,) or total.shape != (d,) or parts.shape[1:] != (d,):
+            raise ValueError(
+                f"image has {d} values, adversarial {adversarial.size}, total {total.size}, and "
+                f"parts has shape {parts.shape}; give as many each, and parts of shape (q, {d})."
+            )
+        if titles is None:
+            titles = [f"part {k + 1}" for k in range(len(parts))]
+        check_length("titles", titles, len(parts))
+        check_length("labels", labels, 2)
+        display = cls(
+            image=image,
+            adversarial=adversarial,
+            parts=parts,
+            total=total,
+            titles=titles,
+            image_shape=resolve_image_shape(image_shape, d),
+            labels=labels,
         )
         return display.plot(ax=ax)
 

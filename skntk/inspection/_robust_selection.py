@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from .._progress import track
 from ..attacks import NTKAttack
 from ..metrics import robust_accuracy_score
+from ._arguments import framed_like
 from ._base import single_axes
 
 __all__ = ["RobustSelectionDisplay"]
@@ -94,10 +96,11 @@ class RobustSelectionDisplay:
             Its curves: "clean"; "own FGSM" and "own PGD" on the machine's own examples;
             "transferred FGSM" and "transferred PGD" on those of all features.
         """
-        p = len(selector.ranking_)
+        check_is_fitted(selector)
         if n_features is None:
+            p = len(selector.ranking_)
             n_features = np.unique(np.geomspace(1, p, min(p, 12)).round().astype(int))
-        counts = np.asarray(n_features)
+        machines = [selector.with_n_features(r) for r in np.atleast_1d(n_features).tolist()]
         common = {
             "eps": selector.eps if eps is None else eps,
             "norm": selector.norm,
@@ -107,19 +110,19 @@ class RobustSelectionDisplay:
             "FGSM": NTKAttack(None, **common),
             "PGD": NTKAttack(None, method="pgd", max_iter=max_iter, eps_step=eps_step, **common),
         }
-        from_all = {
-            name: attack.set_params(estimator=selector.decomposer_).generate(X, y)
-            for name, attack in attacks.items()
-        }
+        from_all = {}
+        for name, attack in attacks.items():
+            X_adv = attack.set_params(estimator=selector.decomposer_).generate(X, y)
+            from_all[name] = framed_like(X, X_adv)
         curves: dict[str, list[float]] = {}
-        for r in track(counts.tolist(), "Cutting", enabled=verbose > 0):
-            machine = selector.with_n_features(r)
+        for machine in track(machines, "Cutting", enabled=verbose > 0):
             curves.setdefault("clean", []).append(machine.score(X, y))
             for name, attack in attacks.items():
                 own = robust_accuracy_score(machine, X, y, attack.set_params(estimator=machine))
                 curves.setdefault(f"own {name}", []).append(own)
                 transferred = machine.score(from_all[name], y)
                 curves.setdefault(f"transferred {name}", []).append(transferred)
+        counts = [machine.n_features_ for machine in machines]
         return cls.from_predictions(counts, curves, ax=ax)
 
     @classmethod
@@ -141,8 +144,20 @@ class RobustSelectionDisplay:
         -------
         display : RobustSelectionDisplay
         """
+        counts = np.asarray(n_features)
         arrays = {name: np.asarray(values, dtype=float) for name, values in curves.items()}
-        return cls(n_features=np.asarray(n_features), curves=arrays).plot(ax=ax)
+        for name, values in arrays.items():
+            if values.shape != counts.shape or values.ndim != 1:
+                raise ValueError(
+                    f"The curve {name!r} has shape {values.shape} and n_features {counts.shape}; "
+                    "give one accuracy for each number of features."
+                )
+        if len(arrays) == 0 or len(counts) == 0:
+            raise ValueError(
+                f"n_features={n_features!r} and curves={curves!r} leave nothing to draw; give at "
+                "least one curve of one number."
+            )
+        return cls(n_features=counts, curves=arrays).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> RobustSelectionDisplay:
         """Draw.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._components import check_components
 from ._base import single_axes
 
 __all__ = ["RobustnessUsefulnessDisplay"]
@@ -92,7 +93,7 @@ class RobustnessUsefulnessDisplay:
         )
         if name is None and isinstance(decomposer.kernel, str):
             name = decomposer.kernel
-        chosen = slice(None) if components is None else np.asarray(components)
+        chosen = check_components(components, len(decomposer.eigenvalues_))
         _, counts = np.unique(np.asarray(y), return_counts=True)
         return cls.from_predictions(
             scores.usefulness,
@@ -133,14 +134,14 @@ class RobustnessUsefulnessDisplay:
         -------
         display : RobustnessUsefulnessDisplay
         """
-        display = cls(
-            usefulness=np.asarray(usefulness, dtype=float),
-            robustness=np.asarray(robustness, dtype=float),
-            eigenvalues=None if eigenvalues is None else np.asarray(eigenvalues, dtype=float),
-            chance=chance,
-            name=name,
-        )
-        return display.plot(ax=ax)
+        values = {"usefulness": usefulness, "robustness": robustness}
+        if eigenvalues is not None:
+            values["eigenvalues"] = eigenvalues
+        arrays = {key: np.asarray(value, dtype=float) for key, value in values.items()}
+        shapes = {key: array.shape for key, array in arrays.items()}
+        if len(set(shapes.values())) > 1 or arrays["usefulness"].ndim != 1:
+            raise ValueError(f"Scores have shapes {shapes}; give vectors with one value a feature.")
+        return cls(**arrays, chance=chance, name=name).plot(ax=ax)
 
     def plot(self, ax: Any = None, **scatter_options: Any) -> RobustnessUsefulnessDisplay:
         """Draw.

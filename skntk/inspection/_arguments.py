@@ -1,0 +1,50 @@
+"""What displays are given: samples that may be DataFrames, components, names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from .._components import check_components
+
+__all__ = ["as_sample", "check_length", "default_components", "framed_like"]
+
+#: How many features the displays of single features show unless told.
+_N_SHOWN = 5
+
+
+def as_sample(x: Any) -> Any:
+    """One sample as a matrix of one row; a DataFrame stays one, so that names are checked.
+
+    Raises
+    ------
+    ValueError
+        If `x` is several samples, or none.
+    """
+    sample = x if hasattr(x, "columns") else np.atleast_2d(np.asarray(x))
+    if sample.shape[0] != 1 or sample.ndim != 2:
+        raise ValueError(f"x has shape {sample.shape}; give one sample, (d,) or (1, d).")
+    return sample
+
+
+def framed_like(X: Any, values: NDArray) -> Any:
+    """`values` in a DataFrame with the columns of `X`, if that is one."""
+    return type(X)(values, columns=X.columns) if hasattr(X, "columns") else values
+
+
+def default_components(components: Any, decomposers: Collection[Any]) -> NDArray:
+    """Check components of fitted decomposers; None is the first few that all of them have."""
+    for decomposer in decomposers:
+        check_is_fitted(decomposer)
+    p = min(len(decomposer.eigenvalues_) for decomposer in decomposers)
+    return np.arange(min(_N_SHOWN, p)) if components is None else check_components(components, p)
+
+
+def check_length(name: str, values: Any, n: int) -> None:
+    """Raise ValueError unless `values` is None or has n entries."""
+    if values is not None and len(values) != n:
+        raise ValueError(f"{name} has {len(values)} entries and {n} are drawn; give one for each.")
