@@ -40,13 +40,16 @@ classes = options.classes
 if classes is None:
     classes = list(load_images(options.data).target_names)[:2]
 data = load_images(options.data, classes=classes, n_train=options.n_train, n_test=options.n_test)
+if not 0 <= options.image < len(data.X_test):
+    parser.error(f"--image {options.image} is none of the {len(data.X_test)} test images")
 x, y = data.X_test[options.image], data.y_test[options.image]
 
 # %%
 # The top features of several architectures at one image (Fig. 2, left).
 
+n_top = min(5, len(data.X_train))
 decomposers = {
-    kernel: SpectralFeatureDecomposer(kernel, n_components=5).fit(data.X_train, data.y_train)
+    kernel: SpectralFeatureDecomposer(kernel, n_components=n_top).fit(data.X_train, data.y_train)
     for kernel in options.kernels
 }
 FeatureGradientDisplay.from_estimator(decomposers, x, image_shape=data.image_shape)
@@ -87,18 +90,22 @@ for index in found:
         f"{scores.robustness[index]:.3f}"
     )
 
-examples = [data.X_test[data.y_test == label][0] for label in classes]
-gradients = decomposer.feature_gradients(np.stack(examples), components=found)
-FeatureGradientDisplay.from_predictions(
-    gradients,
-    image_shape=data.image_shape,
-    row_labels=[f"at a {data.target_names[label]}" for label in classes],
-    titles=[
-        f"index {index + 1}\nacc. {scores.usefulness[index]:.0%}, robust "
-        f"{scores.robustness[index]:.0%}"
-        for index in found
-    ],
-)
-plt.savefig(f"{options.output}_deep.png", dpi=150)
-print(f"\nsaved {options.output}_top.png, {options.output}_perturbation.png, "
-      f"{options.output}_deep.png")  # fmt: skip
+pictures = [f"{options.output}_top.png", f"{options.output}_perturbation.png"]
+if len(found) > 0:
+    shown = [label for label in classes if label in data.y_test]
+    examples = [data.X_test[data.y_test == label][0] for label in shown]
+    FeatureGradientDisplay.from_predictions(
+        decomposer.feature_gradients(np.stack(examples), components=found),
+        image_shape=data.image_shape,
+        row_labels=[f"at a {data.target_names[label]}" for label in shown],
+        titles=[
+            f"index {index + 1}\nacc. {scores.usefulness[index]:.0%}, robust "
+            f"{scores.robustness[index]:.0%}"
+            for index in found
+        ],
+    )
+    plt.savefig(f"{options.output}_deep.png", dpi=150)
+    pictures.append(f"{options.output}_deep.png")
+else:
+    print(f"no feature falls under the attack; raise --eps above {options.eps:g}")
+print(f"\nsaved {', '.join(pictures)}")
