@@ -274,15 +274,17 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
 
     def _criterion(self) -> NDArray:
         if callable(self.rank_by):
-            values = np.asarray(self.rank_by(self.decomposer_), dtype=float)
+            values = np.asarray(self.rank_by(self.decomposer_))
         else:
             name = {"eigenvalue": "eigenvalues_"}.get(self.rank_by, f"{self.rank_by}_")
             values = getattr(self.decomposer_, name)
         p = len(self.decomposer_.eigenvalues_)
-        if values.shape != (p,):
+        if values.shape != (p,) or values.dtype.kind not in "biuf":
             raise ValueError(
-                f"rank_by gave values of shape {values.shape}; give one number a feature, ({p},)."
+                f"rank_by gave values of shape {values.shape} and type {values.dtype}; give one "
+                f"number a feature, ({p},)."
             )
+        values = values.astype(float)
         if np.isnan(values).any():
             raise ValueError(
                 f"rank_by gave NaN for {np.isnan(values).sum()} of {p} features; give a number "

@@ -127,6 +127,16 @@ def test_files_that_are_no_npz(content, save):
     gc.collect()  # a file left open warns here, not in some later test
 
 
+def test_archive_damaged_inside(save):
+    path = save(**arrays(image_shape=(20, 20)))
+    content = bytearray(path.read_bytes())
+    content[500:520] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"images\.npz.*damaged"):
+        load_images(path)
+    gc.collect()
+
+
 def test_nothing_is_unpickled(save):
     with pytest.raises(ValueError, match="allow_pickle=False"):
         load_images(save(**arrays(y_train=np.array(["a", None] * 3, dtype=object))))

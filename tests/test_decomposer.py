@@ -689,6 +689,22 @@ def test_not_fitted():
             call()
 
 
+def test_a_fit_that_fails_leaves_nothing_fitted():
+    decomposer, X, y = fitted(), uniform(4, D), labels(4, 2)
+    decomposer.score_features(X, y, eps=0.1)
+    with pytest.raises(ValueError, match="one class only"):
+        decomposer.fit(X, np.zeros(4))
+    for call in (
+        lambda: decomposer.transform(X),
+        lambda: decomposer.predict(X),
+        decomposer.get_feature_names_out,
+    ):
+        with pytest.raises(NotFittedError):
+            call()
+    decomposer.fit(X, y)
+    assert not hasattr(decomposer, "robustness_")
+
+
 def test_too_large_for_memory(monkeypatch):
     decomposer = fitted()
     monkeypatch.setattr(skntk._memory, "available_bytes", lambda: 4000)

@@ -317,6 +317,16 @@ def test_pandas_output(k, cv):
         selector.predict(X.rename(columns={"a": "z"}))
 
 
+def test_the_decomposer_knows_the_names():
+    X, y = data()
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    selector = RobustFeatureSelector(fc1(), n_features_to_select=3).fit(frame, y)
+    assert_array_equal(selector.decomposer_.feature_names_in_, list("abcde"))
+    assert selector.decomposer_.predict(frame).shape == (30,)
+    # The cached decomposition is of arrays and stays so.
+    assert not hasattr(fitted().decomposer_, "feature_names_in_")
+
+
 def test_prefit_on_a_frame():
     X, y = data()
     X = pd.DataFrame(X, columns=list("abcde"))
@@ -603,10 +613,19 @@ def test_wrong_cuts(n_features):
         fitted().with_n_features(n_features)
 
 
-@pytest.mark.parametrize("value", [3, [1.0], None, np.full(24, np.nan), np.ones((24, 1))])
+@pytest.mark.parametrize(
+    "value", [3, [1.0], None, ["a"] * 24, [1j] * 24, np.full(24, np.nan), np.ones((24, 1))]
+)
 def test_wrong_values_to_rank_by(value):
     with pytest.raises(ValueError, match="rank_by gave"):
         fitted(rank_by=lambda decomposer: value)
+
+
+def test_values_that_are_nan_are_counted():
+    values = np.arange(24.0)
+    values[:3] = np.nan
+    with pytest.raises(ValueError, match="rank_by gave NaN for 3 of 24 features"):
+        fitted(rank_by=lambda decomposer: values)
 
 
 def test_bad_training_data():
@@ -625,6 +644,21 @@ def test_not_fitted():
         lambda: selector.transform(X),
         lambda: selector.predict(X),
         lambda: selector.input_vjp(X, np.ones(3)),
+        lambda: selector.with_n_features(1),
+        selector.get_support,
+        selector.get_feature_names_out,
+    ):
+        with pytest.raises(NotFittedError):
+            call()
+
+
+def test_a_fit_that_fails_leaves_nothing_fitted():
+    selector, X = fitted(), uniform(3, D)
+    with pytest.raises(ValueError, match="one class only"):
+        selector.fit(X, np.zeros(3))
+    for call in (
+        lambda: selector.transform(X),
+        lambda: selector.predict(X),
         lambda: selector.with_n_features(1),
         selector.get_support,
         selector.get_feature_names_out,

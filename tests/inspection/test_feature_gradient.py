@@ -205,5 +205,9 @@ def test_wrong_estimators(decomposers):
         FeatureGradientDisplay.from_estimator(SpectralFeatureDecomposer(), x)
     with pytest.raises(ValueError, match="components="):
         FeatureGradientDisplay.from_estimator(decomposers["fc1"], x, components=[6])
+    with pytest.raises(ValueError, match=r"x has shape \(2, 12\); give one sample"):
+        FeatureGradientDisplay.from_estimator(decomposers["fc1"], np.zeros((2, 12)))
+    with pytest.raises(ValueError, match=r"decomposer=\{\} is empty"):
+        FeatureGradientDisplay.from_estimator({}, x)
     with pytest.raises(ValueError, match="never saw"):
         FeatureGradientDisplay.from_estimator(decomposers["fc1"], x, output="z")

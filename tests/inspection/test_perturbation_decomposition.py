@@ -172,3 +172,22 @@ def test_wrong_values(options, message):
     with pytest.raises(ValueError, match=message):
         from_estimator(decomposer, X[0], **{"y": y[0], "eps": 0.1} | options)
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"adversarial": np.zeros(8)}, "adversarial 8"),
+        ({"total": np.zeros(10)}, "total 10"),
+        ({"parts": np.zeros((2, 8))}, r"parts has shape \(2, 8\)"),
+        ({"parts": np.zeros(9)}, r"parts has shape \(9,\)"),
+        ({"titles": ["a"]}, "titles has 1 entries and 2 are drawn"),
+        ({"labels": ["a"]}, "labels has 1 entries"),
+    ],
+)
+def test_arrays_that_do_not_match(change, message):
+    arrays = {"image": np.zeros(9), "adversarial": np.zeros(9), "total": np.zeros(9)}
+    arrays |= {"parts": np.zeros((2, 9))} | change
+    with pytest.raises(ValueError, match=message):
+        PerturbationDecompositionDisplay.from_predictions(**arrays)
+    assert plt.get_fignums() == []

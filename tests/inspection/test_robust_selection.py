@@ -152,4 +152,7 @@ def test_wrong_values():
         from_estimator(RobustFeatureSelector(), X, y)
     with pytest.raises(ValueError, match="clean"):
         RobustSelectionDisplay.from_predictions([1, 2], {"clean": [1]})
+    for n_features, curves in (([], {"clean": []}), ([1], {})):
+        with pytest.raises(ValueError, match="leave nothing to draw"):
+            RobustSelectionDisplay.from_predictions(n_features, curves)
     assert plt.get_fignums() == []
