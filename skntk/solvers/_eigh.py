@@ -78,7 +78,8 @@ def eigendecompose(
     p = n if n_components is None else n_components
     if solver == "auto":
         solver = "arpack" if n >= 500 and p < n // 10 else "dense"
-    if solver == "arpack" and p < n:
+    # ARPACK cannot start on a matrix of zeros.
+    if solver == "arpack" and p < n and gram.any():
         start = check_random_state(random_state).uniform(-1, 1, n).astype(gram.dtype)
         values, vectors = eigsh(gram, k=p, which="LA", v0=start)
     elif p < n:
