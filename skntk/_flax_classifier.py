@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.callback import with_callbacks
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import validate_data
 
-from ._adversarial_training import AdversarialTraining
-from ._flax_network import as_numpy, make_network, wrap_trained
-from ._flax_training import (
-    LOSSES,
-    attack,
-    decide,
-    init_network,
-    init_optimizer,
-    input_pullback,
-    jacobian_rows,
-    train_epoch,
+from ._box import check_clip_values
+from ._flax_epochs import TrainingMixin
+from ._flax_network import (
+    Network,
+    as_numpy,
+    check_input_shape,
+    check_outputs,
+    draw_parameters,
+    make_network,
+    wrap_trained,
 )
-from ._precision import as_float_matrix, precision
-from ._targets import OutputClassifierMixin, as_columns, classify, encode_targets, label_indices
-from ._validation import check_integer, check_option, check_real
+from ._flax_optimizer import check_optimizer
+from ._flax_prediction import check_adversary
+from ._flax_training import LOSSES
+from ._precision import precision
+from ._targets import encode_targets, label_indices
+from ._validation import check_integer, check_option
 
 __all__ = ["FlaxClassifier"]
 
-#: Samples evaluated at a time; the last block is filled up, so that nothing recompiles.
-_EVALUATION_BATCH = 256
 
-
-class FlaxClassifier(CallbackSupportMixin, OutputClassifierMixin, BaseEstimator):
+class FlaxClassifier(TrainingMixin, BaseEstimator):
     r"""Flax network under standard, adversarial or linearised training.
 
     Parameters
@@ -90,8 +85,8 @@ class FlaxClassifier(CallbackSupportMixin, OutputClassifierMixin, BaseEstimator)
         Parameters the network is linearised around, if it is.
     history_ : dict of str to ndarray of shape (n_epochs_,)
         "loss"; and with validation samples "train_accuracy", "test_accuracy" and, with an
-        adversary, "train_robust_accuracy", "test_robust_accuracy". Training accuracies are
-        of as many training samples as there are validation samples.
+        adversary, "train_robust_accuracy", "test_robust_accuracy", NaN where there were none.
+        Training accuracies are of as many training samples as there are validation samples.
     n_epochs_ : int
         Epochs trained so far.
     classes_ : ndarray of shape (n_classes,)
@@ -180,15 +175,24 @@ class FlaxClassifier(CallbackSupportMixin, OutputClassifierMixin, BaseEstimator)
             if input_shape is None:
                 raise ValueError("n_features=None needs input_shape; give either.")
             n_features = int(np.prod(input_shape))
+        n_features = check_integer("n_features", n_features, low=1)
+        check_input_shape(input_shape, n_features)
+        labels = np.asarray(classes)
+        if labels.ndim != 1 or len(labels) < 2 or len(np.unique(labels)) < len(labels):
+            raise ValueError(f"classes={classes!r} must be at least two labels, all different.")
         classifier = cls(module, input_shape=input_shape, **parameters)
-        network, trained, constants = wrap_trained(module, params, input_shape)
-        classifier.classes_ = np.asarray(classes)
-        classifier.n_features_in_ = check_integer("n_features", n_features, low=1)
-        classifier._network = network
-        classifier.params_, classifier.constants_ = as_numpy(trained), as_numpy(constants)
-        classifier.origin_ = classifier.anchor_ = None
-        classifier.history_ = {"loss": np.empty(0)}
-        classifier.n_epochs_ = 0
+        classifier._check_parameters()
+        if classifier.centered:
+            raise ValueError(
+                "centered=True needs the parameters that training began with, which a trained "
+                "network no longer has; leave it False."
+            )
+        network, *trees = wrap_trained(module, params, input_shape)
+        trained, constants = map(as_numpy, trees)
+        check_outputs(network, trained, constants, n_features, len(labels))
+        random = check_random_state(classifier.random_state)
+        classifier._begin(network, trained, constants, labels, random)
+        classifier.n_features_in_ = n_features
         return classifier
 
     @with_callbacks
@@ -219,265 +223,94 @@ class FlaxClassifier(CallbackSupportMixin, OutputClassifierMixin, BaseEstimator)
         ValueError
             For wrong parameters, inputs that are not finite, or a single class.
         FloatingPointError
-            If the loss is no longer finite: the state before that epoch is kept.
+            If the loss or the parameters are no longer finite: the state before that epoch is
+            kept.
         """
         self._check_parameters()
         continuing = self.warm_start and hasattr(self, "params_")
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", reset=not continuing
         )
-        validation = self._validate_held_out(X_val, y_val)
+        if continuing:
+            classes, labels = self.classes_, label_indices(y, self.classes_)
+        else:
+            classes, labels = encode_targets(y)
+        validation = self._validate_held_out(X_val, y_val, classes)
+        self._check_boxes(X, validation)
+        if continuing:
+            self._resume(X.dtype)
+        else:
+            self._initialise(X, classes)
         with precision(X.dtype):
-            labels = self._initialise(X, y, continuing)
-            self._train(jnp.asarray(X), jnp.asarray(labels), validation)
+            self._train(X, labels, validation)
         return self
 
-    def decision_function(self, X: ArrayLike) -> NDArray:
-        """Outputs of the network.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs.
-
-        Returns
-        -------
-        outputs : ndarray of shape (m,) if binary, else (m, n_classes)
-        """
-        outputs = self._evaluate(decide, self._validate_inputs(X))
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
-
-    def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
-        """Gradient of outputs, weighted by cotangents, with respect to each input.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs.
-        cotangents : array-like of shape (m,) or (m, k)
-            Weights, shaped like `decision_function(X)`.
-
-        Returns
-        -------
-        gradient : ndarray of shape (m, d)
-        """
-        X = self._validate_inputs(X)
-        c = as_float_matrix(as_columns(np.asarray(cotangents)), "cotangents")
-        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
-        if c.shape != (len(X), n_outputs):
-            raise ValueError(
-                f"cotangents have shape {c.shape} for outputs of shape {(len(X), n_outputs)}; "
-                "give one weight an output."
-            )
-        return self._evaluate(input_pullback, X, c.astype(X.dtype, copy=False))
-
-    def attack(self, X: ArrayLike, y: ArrayLike, adversary: AdversarialTraining) -> NDArray:
-        """Adversarial examples by a compiled adversary; `NTKAttack` offers more.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs.
-        y : array-like of shape (m,)
-            True labels.
-        adversary : AdversarialTraining
-            The attack.
-
-        Returns
-        -------
-        X_adv : ndarray of shape (m, d)
-        """
-        labels = label_indices(y, self.classes_)
-        return self._evaluate(attack, self._validate_inputs(X), labels, static=(adversary,))
-
-    def empirical_ntk(self, X: ArrayLike) -> NDArray:
-        r"""Tangent kernel of the network as it stands, :math:`J_w f(x) J_w f(z)^T` (Eq. 6).
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Inputs.
-
-        Returns
-        -------
-        kernel : ndarray of shape (n * k, n * k)
-            Over the k raw outputs of the module; row index = sample * k + output. Of a
-            linearised network, the kernel where it was linearised.
-        """
-        X = self._validate_inputs(X)
-        jacobian = self._evaluate(jacobian_rows, X)
-        jacobian = jacobian.reshape(-1, jacobian.shape[-1])
-        return jacobian @ jacobian.T
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
 
     def _check_parameters(self) -> None:
         check_option("loss", self.loss, tuple(LOSSES))
-        if isinstance(self.optimizer, str) and not hasattr(optax, self.optimizer):
-            raise ValueError(f"optimizer={self.optimizer!r} is not a name in optax.")
-        if not callable(self.learning_rate):
-            check_real("learning_rate", self.learning_rate, low=0.0, strict=True)
+        check_optimizer(self.optimizer, self.learning_rate)
         if self.batch_size is not None:
             check_integer("batch_size", self.batch_size, low=1)
         check_integer("max_epochs", self.max_epochs, low=0)
         if self.linearize_at is not None:
             check_integer("linearize_at", self.linearize_at, low=0)
         for name in ("adversary", "validation_adversary"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, AdversarialTraining):
-                raise TypeError(f"{name}={value!r} must be an AdversarialTraining or None.")
+            if getattr(self, name) is not None:
+                check_adversary(name, getattr(self, name))
 
-    def _validate_held_out(self, X_val: Any, y_val: Any) -> tuple[NDArray, NDArray] | None:
+    def _validate_held_out(
+        self, X_val: Any, y_val: Any, classes: NDArray
+    ) -> tuple[NDArray, NDArray] | None:
+        """Validation samples and their class indices."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or neither.")
         if X_val is None:
             return None
         X_val = validate_data(self, X_val, dtype=[np.float64, np.float32], reset=False)
-        return X_val, np.asarray(y_val)
+        check_consistent_length(X_val, y_val)
+        return X_val, label_indices(y_val, classes)
 
-    def _initialise(self, X: NDArray, y: NDArray, continuing: bool) -> NDArray:
-        """Set the state that training starts from and give the labels as indices."""
-        if continuing:
-            return label_indices(y, self.classes_)
-        self.classes_, labels = encode_targets(y)
-        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
-        self._network = make_network(self.module, self.input_shape, n_outputs)
-        self._random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
-        key = jax.random.key(self._random.randint(2**31))
-        params, constants = init_network(self._network, key, jnp.asarray(X[:1]))
-        self.params_, self.constants_ = as_numpy(params, X.dtype), as_numpy(constants, X.dtype)
-        self._check_outputs(X)
-        self.origin_ = self.params_ if self.centered else None
-        self.anchor_ = None
-        self._optimizer_state = None
-        self.history_: dict[str, Any] = {}
-        self.n_epochs_ = 0
-        return labels
-
-    def _check_outputs(self, X: NDArray) -> None:
-        shape = jax.eval_shape(
-            self._network.apply, self.params_, self.constants_, jnp.asarray(X[:1])
-        ).shape
-        k = len(self.classes_)
-        allowed = {2: (1, 2)}.get(k, (k,))
-        if len(shape) != 2 or shape[1] not in allowed:
-            raise ValueError(
-                f"module gives outputs of shape (n, {', '.join(map(str, shape[1:]))}) for {k} "
-                f"classes; it needs {' or '.join(map(str, allowed))} outputs."
-            )
-
-    def _train(self, X: jax.Array, labels: jax.Array, validation: Any) -> None:
-        optimizer = self._optimizer_key()
-        rate = 0.0 if callable(self.learning_rate) else float(self.learning_rate)
-        if self._optimizer_state is None:
-            self._optimizer_state = init_optimizer(optimizer, self.params_, rate)
-        root = self._init_callback_context(max_subtasks=self.max_epochs)
-        root.call_on_fit_task_begin(estimator=self)
-        for _ in range(self.max_epochs):
-            context = root.subcontext(task_name="epoch")
-            context.call_on_fit_task_begin(estimator=self)
-            if self.n_epochs_ == self.linearize_at:
-                self.anchor_ = self.params_
-            params, optimizer_state, loss = train_epoch(
-                self._network,
-                len(self.classes_),
-                self.loss,
-                optimizer,
-                self.adversary,
-                self._state(),
-                self._optimizer_state,
-                (X, labels),
-                self._batches(len(X), X.dtype),
-                rate,
-            )
-            self._finish_epoch(params, optimizer_state, float(loss))
-            self._record(float(loss), X, labels, validation)
-            stop = context.call_on_fit_task_end(
-                estimator=self, reconstruction_attributes=self._fitted_attributes
-            )
-            if stop:
-                break
-        root.call_on_fit_task_end(estimator=self, reconstruction_attributes=self._fitted_attributes)
-
-    def _finish_epoch(self, params: Any, optimizer_state: Any, loss: float) -> None:
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss is {loss} after epoch {self.n_epochs_ + 1}: training diverged. The "
-                f"state before it is kept. Lower learning_rate={self.learning_rate!r}, or centre "
-                "the inputs."
-            )
-        # On the CPU these are views of what JAX computed, not copies.
-        self.params_ = as_numpy(params)
-        self._optimizer_state = jax.tree.map(np.asarray, optimizer_state)
-        self.n_epochs_ += 1
-
-    def _record(self, loss: float, X: jax.Array, labels: jax.Array, validation: Any) -> None:
-        entries = {"loss": loss}
+    def _check_boxes(self, X: NDArray, validation: tuple[NDArray, NDArray] | None) -> None:
+        """Clipping would wipe out samples outside an adversary's box without a word."""
+        attacked = [(self.adversary, X)]
         if validation is not None:
-            X_val, y_val = validation
-            y_val = label_indices(y_val, self.classes_)
-            rows = slice(0, len(X_val))
-            train = np.asarray(X[rows]), np.asarray(labels[rows])
-            for name, (inputs, indices) in {"train": train, "test": (X_val, y_val)}.items():
-                entries[f"{name}_accuracy"] = self._accuracy(inputs, indices)
-                adversary = self.validation_adversary or self.adversary
-                if adversary is not None:
-                    attacked = self._evaluate(attack, inputs, indices, static=(adversary,))
-                    entries[f"{name}_robust_accuracy"] = self._accuracy(attacked, indices)
-        for name, value in entries.items():
-            self.history_[name] = np.append(self.history_.get(name, []), value)
-        if self.verbose > 0:
-            values = ", ".join(f"{name} {value:.4f}" for name, value in entries.items())
-            print(f"epoch {self.n_epochs_}: {values}")
+            attacked += [(self._validation_adversary(), part) for part in (X, validation[0])]
+        for adversary, samples in attacked:
+            if adversary is not None:
+                check_clip_values(adversary.clip_values, samples)
 
-    def _accuracy(self, X: NDArray, labels: NDArray) -> float:
-        return float((classify(self._evaluate(decide, X)) == labels).mean())
+    def _initialise(self, X: NDArray, classes: NDArray) -> None:
+        """Draw a network; nothing of it is kept if it does not fit the data."""
+        n_features, n_outputs = X.shape[1], 1 if len(classes) == 2 else len(classes)
+        check_input_shape(self.input_shape, n_features)
+        network = make_network(self.module, self.input_shape, n_outputs)
+        random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
+        params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)
+        check_outputs(network, params, constants, n_features, len(classes))
+        self._begin(network, params, constants, classes, random)
 
-    def _batches(self, n: int, dtype: Any) -> tuple[NDArray, NDArray]:
-        """Rows of sample indices and of their weights."""
-        size = n if self.batch_size is None else min(self.batch_size, n)
-        order = np.arange(n) if size == n else self._random.permutation(n)
-        n_batches = -(-n // size)
-        weights = np.zeros(n_batches * size, dtype)
-        weights[:n] = 1
-        rows = np.resize(order, n_batches * size).astype(np.int32)
-        return rows.reshape(n_batches, size), weights.reshape(n_batches, size)
+    def _begin(
+        self, network: Network, params: Any, constants: Any, classes: NDArray, random: Any
+    ) -> None:
+        """Set the state of a network that has not been trained here."""
+        self._network, self._random = network, random
+        self.params_, self.constants_ = params, constants
+        self.origin_ = params if self.centered else None
+        self.anchor_ = None
+        self.classes_ = classes
+        self.n_epochs_ = 0
+        self.history_ = {"loss": np.empty(0)}
+        self._optimizer = self._optimizer_state = None
 
-    def _optimizer_key(self) -> tuple[Any, Any]:
-        return self.optimizer, self.learning_rate if callable(self.learning_rate) else None
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "params": self.params_,
-            "constants": self.constants_,
-            "origin": self.origin_,
-            "anchor": self.anchor_,
-        }
-
-    def _fitted_attributes(self) -> dict[str, Any]:
-        names = ("params_", "constants_", "origin_", "anchor_", "classes_", "n_epochs_", "_network")
-        return {name: getattr(self, name) for name in names}
-
-    def _evaluate(
-        self, function: Callable, X: NDArray, *aligned: NDArray, static: tuple = ()
-    ) -> NDArray:
-        """Apply a function of (network, n_classes, *static, state, x, *aligned) in blocks."""
-        results = []
-        with precision(X.dtype):
-            for start in range(0, len(X), _EVALUATION_BATCH):
-                stop = min(start + _EVALUATION_BATCH, len(X))
-                size = _EVALUATION_BATCH if len(X) > _EVALUATION_BATCH else len(X)
-                # Filled up with a sample again, so that all blocks have one shape.
-                rows = np.minimum(np.arange(start, start + size), stop - 1)
-                result = function(
-                    self._network,
-                    len(self.classes_),
-                    *static,
-                    self._state(),
-                    X[rows],
-                    *(array[rows] for array in aligned),
-                )
-                results.append(np.asarray(result)[: stop - start])
-        return np.concatenate(results)
-
-    def _validate_inputs(self, X: ArrayLike) -> NDArray:
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+    def _resume(self, dtype: np.dtype) -> None:
+        """Go on from the last fit, in the precision of the data."""
+        linearize_at = self.n_epochs_ if self.linearize_at is None else self.linearize_at
+        if self.anchor_ is None and linearize_at < self.n_epochs_:
+            raise ValueError(
+                f"linearize_at={linearize_at} has passed: {self.n_epochs_} epochs are trained. "
+                "Give a later epoch, or fit anew with warm_start=False."
+            )
+        for name in ("params_", "constants_", "origin_", "anchor_", "_optimizer_state"):
+            setattr(self, name, as_numpy(getattr(self, name), dtype))

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
+from collections.abc import Sequence
+from math import prod
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
+from flax.errors import FlaxError
 
-__all__ = ["Network", "as_numpy", "is_trained", "make_network", "wrap_trained"]
+from ._precision import precision
+from ._validation import check_integer
 
-_NOT_PER_SAMPLE = ("batch_stats",)
+__all__ = [
+    "Network",
+    "as_leaves",
+    "as_numpy",
+    "check_input_shape",
+    "check_outputs",
+    "comparable",
+    "count_outputs",
+    "draw_parameters",
+    "is_trained",
+    "make_network",
+    "wrap_trained",
+]
 
 
 class Network(Protocol):
@@ -32,17 +50,18 @@ class LinenNetwork:
     module: linen.Module
     input_shape: tuple[int, ...] | None
 
+    def __hash__(self) -> int:
+        # Not the module's: fields given as lists, as the layers of nn.Sequential, have none.
+        return hash((type(self.module), self.input_shape))
+
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Draw parameters for inputs like `x`."""
-        variables = dict(self.module.init(key, self._shaped(x)))
-        return variables.pop("params", {}), _checked(variables)
+        variables = dict(self.module.init(key, _shaped(x, self.input_shape)))
+        return variables.pop("params", {}), _without_batch_statistics(variables)
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
         """Outputs (n, k)."""
-        return self.module.apply({"params": params, **constants}, self._shaped(x))
-
-    def _shaped(self, x: jax.Array) -> jax.Array:
-        return x if self.input_shape is None else x.reshape(len(x), *self.input_shape)
+        return self.module.apply({"params": params, **constants}, _shaped(x, self.input_shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +70,19 @@ class NNXNetwork:
 
     graph: nnx.GraphDef
     input_shape: tuple[int, ...] | None
-    factory: Any
     # How to put a plain dictionary of arrays back into states; no part of the identity.
     templates: Any = dataclasses.field(hash=False, compare=False)
+    factory: Any = None
+
+    def __reduce__(self) -> Any:
+        # The graph may hold activations such as jnp.tanh, which do not pickle; a factory does.
+        if self.factory is not None:
+            return make_network, (self.factory, self.input_shape, 1)
+        return NNXNetwork, (self.graph, self.input_shape, self.templates)
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Draw parameters; NNX modules know their input shape."""
-        _, *states = nnx.split(_build(self.factory, key), nnx.Param, ...)
+        _, *states = _split(_build(self.factory, key))
         params, constants = map(nnx.to_pure_dict, states)
         return params, constants
 
@@ -66,8 +91,7 @@ class NNXNetwork:
         states = [jax.tree.map(lambda leaf: leaf, template) for template in self.templates]
         for state, values in zip(states, (params, constants), strict=True):
             nnx.replace_by_pure_dict(state, values)
-        module = nnx.merge(self.graph, *states)
-        return module(x if self.input_shape is None else x.reshape(len(x), *self.input_shape))
+        return nnx.merge(self.graph, *states)(_shaped(x, self.input_shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +107,7 @@ class FunctionNetwork:
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
         """Outputs (n, k)."""
-        return self.function(
-            params, x if self.input_shape is None else x.reshape(len(x), *self.input_shape)
-        )
+        return self.function(params, _shaped(x, self.input_shape))
 
 
 def is_trained(module: Any) -> bool:
@@ -107,6 +129,8 @@ def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
     if isinstance(module, type) and issubclass(module, linen.Module):
         module = module()
     if isinstance(module, linen.Module):
+        # A copy: what is compiled for must not change with a list among the user's fields.
+        module = copy.deepcopy(module)
         if getattr(module, "n_outputs", n_outputs) is None:
             module = module.clone(n_outputs=n_outputs)
         return LinenNetwork(module, shape)
@@ -118,8 +142,8 @@ def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
     built = nnx.eval_shape(lambda: _build(module, jax.random.key(0)))
     if not isinstance(built, nnx.Module):
         raise TypeError(f"module={module!r} made a {type(built).__name__}, not an NNX module.")
-    graph, *templates = nnx.split(built, nnx.Param, ...)
-    return NNXNetwork(graph, shape, module, tuple(templates))
+    graph, *templates = _split(built)
+    return NNXNetwork(graph, shape, tuple(templates), comparable(module))
 
 
 def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, Any, Any]:
@@ -132,9 +156,9 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
     """
     shape = None if input_shape is None else tuple(input_shape)
     if isinstance(module, nnx.Module):
-        graph, *states = nnx.split(module, nnx.Param, ...)
+        graph, *states = _split(module)
         trained, constants = map(nnx.to_pure_dict, states)
-        return NNXNetwork(graph, shape, None, tuple(states)), trained, constants
+        return NNXNetwork(graph, shape, tuple(states)), trained, constants
     if params is None or not (callable(module) or isinstance(module, linen.Module)):
         raise TypeError(
             f"module={module!r} must be an NNX module; or a Linen module or a function "
@@ -143,7 +167,79 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
     if not isinstance(module, linen.Module):
         return FunctionNetwork(module, shape), params, {}
     variables = dict(params) if "params" in params else {"params": params}
-    return LinenNetwork(module, shape), variables.pop("params"), _checked(variables)
+    network = LinenNetwork(copy.deepcopy(module), shape)
+    return network, variables.pop("params"), _without_batch_statistics(variables)
+
+
+def check_input_shape(input_shape: Any, n_features: int) -> None:
+    """Raise unless samples of that many features can be given that shape."""
+    if input_shape is None:
+        return
+    if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
+        raise TypeError(f"input_shape={input_shape!r} must be a tuple of integers or None.")
+    sides = [check_integer("input_shape", side, low=1) for side in input_shape]
+    if prod(sides) != n_features:
+        raise ValueError(
+            f"input_shape={input_shape!r} has {prod(sides)} values and a sample has {n_features} "
+            "features; give the shape of one sample, without the batch."
+        )
+
+
+def draw_parameters(
+    network: Network, seed: int, n_features: int, dtype: np.dtype
+) -> tuple[Any, Any]:
+    """Random parameters and constants, as trees of NumPy arrays.
+
+    They are drawn in single precision and then converted: a seed stands for one network,
+    whatever the precision of the data.
+    """
+    with precision(np.float32):
+        drawn = _init(network, jax.random.key(seed), jnp.ones((1, n_features)))
+        params, constants = (as_numpy(tree, dtype) for tree in drawn)
+    return params, constants
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(network: Network, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
+    return network.init(key, x)
+
+
+def count_outputs(network: Network, params: Any, constants: Any, n_features: int) -> int:
+    """Number of outputs k.
+
+    Raises
+    ------
+    ValueError
+        If the network does not take batches (n, n_features) or give batches (n, k).
+    """
+    # Two samples, so that outputs without a batch axis do not pass for a batch of one.
+    batch = jax.ShapeDtypeStruct((2, n_features), np.float32)
+    try:
+        with precision(np.float32):
+            shape = jax.eval_shape(network.apply, params, constants, batch).shape
+    except (TypeError, ValueError, FlaxError) as error:
+        raise ValueError(
+            f"module does not take batches of shape (n, n_features={n_features}); give the "
+            f"n_features, or the input_shape, that it is made for. It says: {error}"
+        ) from error
+    if len(shape) != 2 or shape[0] != 2:
+        raise ValueError(
+            f"module gives outputs of shape {shape} for a batch of 2 samples; it needs (2, k)."
+        )
+    return shape[1]
+
+
+def check_outputs(
+    network: Network, params: Any, constants: Any, n_features: int, n_classes: int
+) -> None:
+    """Raise ValueError unless the network has the outputs of a classifier."""
+    k = count_outputs(network, params, constants, n_features)
+    allowed = (1, 2) if n_classes == 2 else (n_classes,)
+    if k not in allowed:
+        raise ValueError(
+            f"module gives outputs of shape (n, {k}) for {n_classes} classes; it needs "
+            f"{' or '.join(map(str, allowed))} outputs."
+        )
 
 
 def as_numpy(tree: Any, dtype: Any = None) -> Any:
@@ -159,16 +255,61 @@ def as_numpy(tree: Any, dtype: Any = None) -> Any:
     return jax.tree.map(convert, tree)
 
 
+def as_leaves(tree: Any) -> list[np.ndarray]:
+    """Arrays of a tree, in JAX's order."""
+    return jax.tree.leaves(as_numpy(tree))
+
+
+class _Partial(functools.partial):
+    """A partial that equals its copies, by its parts."""
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.func, self.args, tuple(sorted(self.keywords.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Partial) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+
+def comparable(function: Any) -> Any:
+    """Give a function such that nothing is compiled again for the copies `clone` makes of it.
+
+    Copies of a function are the function itself; but those of a `functools.partial` are not
+    even equal to it.
+    """
+    if not isinstance(function, functools.partial):
+        return function
+    partial = _Partial(function.func, *function.args, **function.keywords)
+    try:
+        hash(partial)
+    except TypeError:  # for its arguments, which then have no equality to rely on
+        return function
+    return partial
+
+
 def _build(factory: Any, key: jax.Array) -> nnx.Module:
     rngs = nnx.Rngs(key)
     return factory(rngs=rngs) if isinstance(factory, type) else factory(rngs)
 
 
-def _checked(constants: dict[str, Any]) -> dict[str, Any]:
-    found = [name for name in _NOT_PER_SAMPLE if name in constants]
-    if found:
+def _shaped(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Array:
+    return x if input_shape is None else x.reshape(len(x), *input_shape)
+
+
+def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
+    """Graph, parameters and all other variables."""
+    graph, *states = nnx.split(module, nnx.Param, nnx.BatchStat, ...)
+    params, statistics, rest = states
+    _without_batch_statistics({"batch_stats": statistics} if statistics else {})
+    return graph, params, rest
+
+
+def _without_batch_statistics(constants: dict[str, Any]) -> dict[str, Any]:
+    if "batch_stats" in constants:
         raise ValueError(
-            f"module keeps {found[0]!r}, statistics of whole batches: its outputs are no function "
+            "module keeps 'batch_stats', statistics of whole batches: its outputs are no function "
             "of one sample, so it has no tangent kernel. Use LayerNorm or GroupNorm instead."
         )
     return constants

@@ -13,25 +13,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from numpy.typing import NDArray
 
-from ._adversarial_training import AdversarialTraining, perturb
+from ._adversarial_training import AdversarialTraining
+from ._flax_attack import perturb
 from ._flax_network import Network
+from ._flax_optimizer import Optimizer, make_optimizer
 
 __all__ = [
     "LOSSES",
     "attack",
     "decide",
-    "init_network",
-    "init_optimizer",
     "input_pullback",
-    "jacobian_rows",
-    "make_optimizer",
+    "mini_batches",
     "train_epoch",
 ]
 
 State = dict[str, Any]
-Optimizer = tuple[Any, Any]
 
 
 def _cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
@@ -74,27 +74,6 @@ def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Arra
     return outputs
 
 
-def make_optimizer(optimizer: Optimizer, learning_rate: Any) -> optax.GradientTransformation:
-    """Optax optimiser of (name or function or transformation, schedule or None)."""
-    rule, schedule = optimizer
-    if isinstance(rule, optax.GradientTransformation):
-        return rule
-    rule = getattr(optax, rule) if isinstance(rule, str) else rule
-    return rule(learning_rate if schedule is None else schedule)
-
-
-@partial(jax.jit, static_argnums=0)
-def init_network(network: Network, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
-    """Draw parameters and constants."""
-    return network.init(key, x)
-
-
-@partial(jax.jit, static_argnums=0)
-def init_optimizer(optimizer: Optimizer, params: Any, learning_rate: Any) -> Any:
-    """Initial state of the optimiser."""
-    return make_optimizer(optimizer, learning_rate).init(params)
-
-
 @partial(jax.jit, static_argnums=(0, 1))
 def decide(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
     """Decision outputs (n, k), k = 1 for two classes."""
@@ -110,18 +89,6 @@ def input_pullback(
     return pullback(cotangents)[0]
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def jacobian_rows(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
-    """Jacobian (n, k, P) of the raw outputs with respect to all parameters."""
-
-    def outputs(params: Any, sample: jax.Array) -> jax.Array:
-        return network_outputs(network, {**state, "params": params}, sample[None])[0]
-
-    tree = jax.vmap(jax.jacrev(outputs), (None, 0))(state["params"], x)
-    leaves = [leaf.reshape(*leaf.shape[:2], -1) for leaf in jax.tree.leaves(tree)]
-    return jnp.concatenate(leaves, axis=-1)
-
-
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def attack(
     network: Network,
@@ -133,6 +100,19 @@ def attack(
 ) -> jax.Array:
     """Adversarial examples of the network itself."""
     return perturb(adversary, partial(decision_outputs, network, n_classes, state), x, labels)
+
+
+def mini_batches(
+    n: int, size: int | None, random: np.random.RandomState, dtype: np.dtype
+) -> tuple[NDArray, NDArray]:
+    """Sample indices and weights of the batches of an epoch, as `train_epoch` takes them."""
+    size = n if size is None else min(size, n)
+    order = np.arange(n) if size == n else random.permutation(n)
+    n_batches = -(-n // size)
+    weights = np.zeros(n_batches * size, dtype)
+    weights[:n] = 1
+    rows = np.resize(order, n_batches * size).astype(np.int32)
+    return rows.reshape(n_batches, size), weights.reshape(n_batches, size)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))

@@ -9,31 +9,30 @@ are found by walking through the function's jaxpr; whatever is neither is differ
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-__all__ = ["tangent_features"]
+if TYPE_CHECKING:  # without Flax, analytic kernels work
+    from ._flax_network import Network
 
-#: f(params, constants, x) -> outputs (n, k), hashable.
-Apply = Callable[[Any, Any, jax.Array], jax.Array]
+__all__ = ["tangent_features"]
 
 
 @partial(jax.jit, static_argnums=0)
 def tangent_features(
-    apply: Apply, params: Any, constants: Any, x: jax.Array
+    network: Network, params: Any, constants: Any, x: jax.Array
 ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
     """Everything the tangent kernel needs of each sample.
 
     Parameters
     ----------
-    apply : callable
-        ``apply(params, constants, x)`` gives outputs (n, k).
+    network : Network
+        Hashable; ``network.apply(params, constants, x)`` gives outputs (n, k).
     params, constants : tree of arrays
         What is differentiated, and what is not.
     x : Array of shape (n, d)
@@ -48,7 +47,7 @@ def tangent_features(
     leaves, tree = jax.tree.flatten(params)
 
     def outputs(leaves: list[jax.Array], sample: jax.Array) -> jax.Array:
-        return apply(jax.tree.unflatten(tree, leaves), constants, sample[None])[0]
+        return network.apply(jax.tree.unflatten(tree, leaves), constants, sample[None])[0]
 
     jaxpr = jax.make_jaxpr(outputs)(leaves, x[0])
     layers = _find_layers(jaxpr, leaves, x[0])
@@ -134,11 +133,12 @@ class _Walk:
             return variable.val if hasattr(variable, "val") else values[variable]
 
         for equation in jaxpr.eqns:
-            results = self._step(equation, [read(variable) for variable in equation.invars])
+            inputs = [read(variable) for variable in equation.invars]
+            results = self._step(jaxpr, equation, inputs)
             values.update(zip(equation.outvars, results, strict=True))
         return [read(variable) for variable in jaxpr.outvars]
 
-    def _step(self, equation: Any, inputs: list[Any]) -> list[Any]:
+    def _step(self, jaxpr: Any, equation: Any, inputs: list[Any]) -> list[Any]:
         name, weights = equation.primitive.name, [x for x in inputs if isinstance(x, _Weight)]
         if name in ("jit", "pjit"):
             inner = equation.params["jaxpr"]
@@ -149,16 +149,17 @@ class _Walk:
             return [_Weight(moved, weight.index)]
         layer = _layer_of(equation, inputs) if len(weights) == 1 else None
         if layer is not None:
-            return [self._layer(equation, inputs, weights[0].index, layer)]
-        return self._bind(equation, [self._plain(x) for x in inputs])
+            return [self._layer(jaxpr, equation, inputs, layer)]
+        return _evaluate(jaxpr, equation, [self._plain(x) for x in inputs])
 
-    def _layer(self, equation: Any, inputs: list[Any], index: int, layer: _Layer) -> jax.Array:
+    def _layer(self, jaxpr: Any, equation: Any, inputs: list[Any], layer: _Layer) -> jax.Array:
+        (index,) = (x.index for x in inputs if isinstance(x, _Weight))
         self.found.setdefault(index, []).append(layer)
         if self.layers is not None and index in self.layers:
             activation = next(x for x in inputs if not isinstance(x, _Weight))
             self.inputs[index] = activation
         values = [x.value if isinstance(x, _Weight) else x for x in inputs]
-        (output,) = self._bind(equation, values)
+        (output,) = _evaluate(jaxpr, equation, values)
         return output + self.probes[index] if index in self.probes else output
 
     def _plain(self, value: Any) -> Any:
@@ -168,17 +169,19 @@ class _Walk:
         self.found.setdefault(value.index, []).append(None)
         return value.value
 
-    @staticmethod
-    def _bind(equation: Any, inputs: list[Any]) -> list[Any]:
-        """Evaluate one equation, as a jaxpr of its own."""
-        pairs = zip(equation.invars, inputs, strict=True)
-        arguments = {variable: x for variable, x in pairs if not hasattr(variable, "val")}
-        # By name: the type of results nobody reads is not public in every JAX.
-        kept = [out for out in equation.outvars if type(out).__name__ != "DropVar"]
-        alone = core.Jaxpr((), list(arguments), kept, [equation], equation.effects)
-        results = core.jaxpr_as_fun(core.ClosedJaxpr(alone, ()))(*arguments.values())
-        values = dict(zip(kept, results, strict=True))
-        return [values.get(out) for out in equation.outvars]
+
+def _evaluate(jaxpr: Any, equation: Any, inputs: list[Any]) -> list[Any]:
+    """Evaluate one equation, as a jaxpr of its own: binding primitives differs between JAXes."""
+    pairs = zip(equation.invars, inputs, strict=True)
+    arguments = {variable: x for variable, x in pairs if not hasattr(variable, "val")}
+    # By name: the type of results nobody reads is not public in every JAX.
+    kept = [out for out in equation.outvars if type(out).__name__ != "DropVar"]
+    alone = jaxpr.replace(
+        constvars=[], invars=[*arguments], outvars=kept, eqns=[equation], effects=equation.effects
+    )
+    results = core.jaxpr_as_fun(core.ClosedJaxpr(alone, ()))(*arguments.values())
+    values = dict(zip(kept, results, strict=True))
+    return [values.get(out) for out in equation.outvars]
 
 
 def _find_layers(jaxpr: Any, leaves: list[jax.Array], sample: jax.Array) -> dict[int, _Layer]:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+try:
+    from flax import linen as nn
+except ModuleNotFoundError as error:
+    if error.name != "flax":
+        raise
+    raise ImportError(
+        "skntk.networks needs flax, which is not installed; pip install 'skntk[flax]'."
+    ) from error
 
 __all__ = ["CIFARConvNet", "MNISTConvNet", "TwoLayerReLU"]
 
@@ -42,7 +50,7 @@ class TwoLayerReLU(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map a batch (n, ...) to outputs (n, n_outputs)."""
-        x = x.reshape(len(x), -1)
+        x = jnp.asarray(x).reshape(len(x), -1)
         shape = (self.width, x.shape[1])
         weights = self.param("W", nn.initializers.normal(self.init_std), shape)
         signs = self.variable(
@@ -53,7 +61,7 @@ class TwoLayerReLU(nn.Module):
             ),
         )
         hidden = nn.relu(x @ weights.T)
-        return hidden @ signs.value.astype(hidden.dtype) / jnp.sqrt(self.width).astype(x.dtype)
+        return hidden @ signs.value.astype(hidden.dtype) / jnp.sqrt(self.width).astype(hidden.dtype)
 
 
 class MNISTConvNet(nn.Module):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ._base import single_axes
 
@@ -26,7 +27,7 @@ class TrainingCurveDisplay:
     ----------
     history : dict of str to ndarray of shape (n_epochs,)
         "train_accuracy", "test_accuracy", "train_robust_accuracy",
-        "test_robust_accuracy", any of them.
+        "test_robust_accuracy", any of them; whatever else there is, is not drawn.
     linearized_at : int or None
         Epoch marked by a vertical line.
     name : str or None
@@ -73,6 +74,7 @@ class TrainingCurveDisplay:
         -------
         display : TrainingCurveDisplay
         """
+        check_is_fitted(classifier)
         return cls.from_predictions(
             classifier.history_, linearized_at=classifier.linearize_at, name=name, ax=ax
         )
@@ -103,12 +105,7 @@ class TrainingCurveDisplay:
         -------
         display : TrainingCurveDisplay
         """
-        known = {key: np.asarray(history[key]) for key in _CURVES if key in history}
-        if not known:
-            raise ValueError(
-                f"history holds {sorted(history)!r} and no accuracy; fit with X_val and y_val."
-            )
-        return cls(history=known, linearized_at=linearized_at, name=name).plot(ax=ax)
+        return cls(history=dict(history), linearized_at=linearized_at, name=name).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> TrainingCurveDisplay:
         """Draw.
@@ -122,12 +119,17 @@ class TrainingCurveDisplay:
         -------
         display : TrainingCurveDisplay
         """
+        known = [key for key in _CURVES if key in self.history]
+        if not known:
+            raise ValueError(
+                f"history holds {sorted(self.history)!r} and no accuracy; fit with X_val and y_val."
+            )
         self.figure_, self.ax_ = single_axes(ax, figsize=(4.5, 3.5))
         self.lines_ = {}
-        for key, values in self.history.items():
+        for key in known:
             label, style = _CURVES[key]
-            epochs = np.arange(1, len(values) + 1)
-            (self.lines_[key],) = self.ax_.plot(epochs, values, label=label, **style)
+            epochs = np.arange(1, len(self.history[key]) + 1)
+            (self.lines_[key],) = self.ax_.plot(epochs, self.history[key], label=label, **style)
         if self.linearized_at is not None:
             self.ax_.axvline(self.linearized_at, color="0.5", linestyle=":", linewidth=1)
         self.ax_.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.02, 1.02))

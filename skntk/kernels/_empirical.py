@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,9 @@ from .._validation import check_integer
 from ._base import NeuralTangentKernel, Pullback
 
 __all__ = ["EmpiricalNTK", "tangent_gram"]
+
+#: (network, params, constants)
+Draw = tuple[Any, Any, Any]
 
 #: Samples whose Jacobians are computed at a time.
 _BLOCK = 16
@@ -96,77 +100,87 @@ class EmpiricalNTK(NeuralTangentKernel):
             Row index = sample * k + output.
         """
         X, right = self._validate(X, Z)
-        draws = [tangent_gram(*draw, X, right) for draw in self._draws(X)]
-        return sum(draws[1:], draws[0]) / X.dtype.type(len(draws))
+        return self._mean(lambda draw: tangent_gram(*draw, X, right), X)
 
     def _check_parameters(self, n_features: int) -> None:
+        from .._flax_network import check_input_shape, is_trained
+
         check_integer("n_draws", self.n_draws, low=1)
-        if self.params is not None and self.n_draws != 1:
+        check_input_shape(self.input_shape, n_features)
+        if self.n_draws != 1 and (self.params is not None or is_trained(self.module)):
             raise ValueError(
                 f"n_draws={self.n_draws} has nothing to draw when params are given; leave it at 1."
             )
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
-        return _trace(self.full(X, Z), len(X), len(X if Z is None else Z))
+        return self._mean(lambda draw: tangent_gram(*draw, X, Z, trace=True), X)
 
     def _diag(self, X: NDArray) -> NDArray:
-        draws = list(self._draws(X))
-        total = np.zeros(len(X), X.dtype)
-        for draw in draws:
-            jacobian, dense, k = _features(*draw, X)
-            total += np.square(jacobian).reshape(len(X), -1).sum(axis=1) / k
-            for h, delta in dense:
-                squares = np.square(delta).reshape(len(X), -1).sum(axis=1)
-                total += np.square(h).sum(axis=1) * squares / k
-        return total / X.dtype.type(len(draws))
+        return self._mean(lambda draw: tangent_diag(*draw, X), X)
 
     def _linearize(self, X: NDArray, Z: NDArray) -> tuple[NDArray, Pullback]:
+        def of_one(W: NDArray) -> NDArray:
+            return self._mean(lambda draw: tangent_vjp(*draw, X, Z, W), X)
+
         def pullback(W: NDArray) -> NDArray:
             flat = W.reshape(-1, *W.shape[-2:])
-            gradients = np.stack([self._vjp(X, Z, w) for w in flat])
-            return gradients.reshape(*W.shape[:-2], *X.shape)
+            return np.stack([of_one(w) for w in flat]).reshape(*W.shape[:-2], *X.shape)
 
         return self._gram(X, Z), pullback
 
-    def _vjp(self, X: NDArray, Z: NDArray, W: NDArray) -> NDArray:
-        gradient = np.zeros_like(X)
-        draws = list(self._draws(X))
-        for network, params, constants in draws:
-            k = jax.eval_shape(network.apply, params, constants, X[:1]).shape[1]
-            n_values = k * sum(leaf.size for leaf in jax.tree.leaves(params))
-            width = min(len(Z), max(1, _JACOBIAN_BYTES // (X.itemsize * n_values)))
-            for rows, x in _blocks(X, min(_BLOCK, len(X))):
-                for columns, z in _blocks(Z, width):
-                    block = W[rows, columns]
-                    weights = np.zeros((len(x), width), X.dtype)  # 0 for padded samples
-                    weights[: block.shape[0], : block.shape[1]] = block
-                    with precision(X.dtype):
-                        part = _input_gradient(network.apply, params, constants, x, z, weights)
-                    gradient[rows] += np.asarray(part)[: block.shape[0]]
-        return gradient / X.dtype.type(len(draws))
+    def _mean(self, function: Callable[[Draw], NDArray], X: NDArray) -> NDArray:
+        """Average of an array over the initialisations."""
+        draws = self._draws(X)
+        total = function(next(draws))
+        for draw in draws:
+            total += function(draw)
+        return total / X.dtype.type(self.n_draws)
 
-    def _draws(self, X: NDArray) -> Iterator[tuple[Any, Any, Any]]:
+    def _draws(self, X: NDArray) -> Iterator[Draw]:
         """(network, params, constants) of each initialisation, in the dtype of `X`."""
         # Here, so that the analytic kernels need no Flax.
-        from .._flax_network import as_numpy, is_trained, make_network, wrap_trained
+        from .._flax_network import (
+            as_numpy,
+            count_outputs,
+            draw_parameters,
+            is_trained,
+            make_network,
+            wrap_trained,
+        )
 
+        n_features = X.shape[1]
         if is_trained(self.module) or self.params is not None:
             network, *trees = wrap_trained(self.module, self.params, self.input_shape)
-            yield network, *(as_numpy(tree, X.dtype) for tree in trees)
+            params, constants = (as_numpy(tree, X.dtype) for tree in trees)
+            count_outputs(network, params, constants, n_features)
+            yield network, params, constants
             return
         network = make_network(self.module, self.input_shape, 1)
-        random = check_random_state(self.random_state)
-        for seed in random.randint(2**31, size=self.n_draws):
-            with precision(X.dtype):
-                drawn = network.init(jax.random.key(int(seed)), jnp.asarray(X[:1]))
-                params, constants = (as_numpy(tree, X.dtype) for tree in drawn)
+        for seed in self._seeds():
+            params, constants = draw_parameters(network, int(seed), n_features, X.dtype)
+            count_outputs(network, params, constants, n_features)
             yield network, params, constants
+
+    def _seeds(self) -> NDArray:
+        """Seed of each initialisation, drawn once: a kernel is one function, call after call."""
+        wanted = (self.random_state, self.n_draws)
+        if getattr(self, "_drawn_for", None) != wanted:
+            random = check_random_state(self.random_state)
+            self._drawn_seeds = random.randint(2**31, size=self.n_draws)
+            self._drawn_for = wanted
+        return self._drawn_seeds
 
 
 def tangent_gram(
-    network: Any, params: Any, constants: Any, X: NDArray, Z: NDArray | None = None
+    network: Any,
+    params: Any,
+    constants: Any,
+    X: NDArray,
+    Z: NDArray | None = None,
+    *,
+    trace: bool = False,
 ) -> NDArray:
-    """Full tangent kernel (n k, m k) of a network between two sets of samples.
+    """Tangent kernel of a network between two sets of samples.
 
     Parameters
     ----------
@@ -176,53 +190,98 @@ def tangent_gram(
     X : ndarray of shape (n, d)
     Z : ndarray of shape (m, d) or None
         None means `X`.
+    trace : bool, default=False
+        Whether to give the trace over outputs divided by k instead of all of it.
 
     Returns
     -------
-    kernel : ndarray of shape (n * k, m * k)
+    kernel : ndarray of shape (n * k, m * k), or (n, m) of the trace
+        Row index = sample * k + output.
     """
     left = _features(network, params, constants, X)
     right = left if Z is None else _features(network, params, constants, Z)
-    k = left[2]
+    k = left.jacobian.shape[1]
+    _check_gram_size(left, right, 1 if trace else k)
+    if trace:  # a sum over outputs, as over parameters
+        return _contract(left.with_outputs(1), right.with_outputs(1)) / X.dtype.type(k)
+    return _contract(left, right)
+
+
+def tangent_diag(network: Any, params: Any, constants: Any, X: NDArray) -> NDArray:
+    """Diagonal (n,) of the tangent kernel's trace divided by k; parameters as above."""
+    features = _features(network, params, constants, X)
+    k = features.jacobian.shape[1]
+    total = np.square(features.jacobian).sum(axis=(1, 2))
+    for h, delta in features.dense:
+        total += np.square(h).sum(axis=1) * np.square(delta).sum(axis=(1, 2))
+    return total / X.dtype.type(k)
+
+
+@dataclass
+class _Features:
+    """What the tangent kernel needs of each sample."""
+
+    jacobian: NDArray  # (n, k, P), of all parameters but the weights of dense layers
+    dense: list[tuple[NDArray, NDArray]]  # for each, inputs (n, i) and derivatives (n, k, o)
+
+    def with_outputs(self, k: int) -> _Features:
+        """The same numbers, as of k outputs."""
+        n = len(self.jacobian)
+        dense = [(h, delta.reshape(n, k, -1)) for h, delta in self.dense]
+        width = self.jacobian[0].size // k
+        return _Features(self.jacobian.reshape(n, k, width), dense)
+
+
+def _contract(left: _Features, right: _Features) -> NDArray:
+    """Kernel (n k, m k) of two sets of samples."""
     # A matrix times its own transpose is a symmetric rank-k update: half the work, and exact.
-    kernel = left[0] @ right[0].T
-    for (h, delta), (h_right, delta_right) in zip(left[1], right[1], strict=True):
-        deltas = delta @ delta_right.T
+    kernel = _rows(left.jacobian) @ _rows(right.jacobian).T
+    k = left.jacobian.shape[1]
+    for (h, delta), (h_right, delta_right) in zip(left.dense, right.dense, strict=True):
+        deltas = _rows(delta) @ _rows(delta_right).T
         blocks = deltas.reshape(len(h), k, len(h_right), k)
         blocks *= (h @ h_right.T)[:, None, :, None]
         kernel += deltas
     return kernel
 
 
-def _features(
-    network: Any, params: Any, constants: Any, X: NDArray
-) -> tuple[NDArray, list[tuple[NDArray, NDArray]], int]:
-    """Jacobian (n k, P), dense layers' (h (n, i), delta (n k, o)), and k."""
+def _rows(array: NDArray) -> NDArray:
+    n, k, width = array.shape
+    return array.reshape(n * k, width)
+
+
+def _features(network: Any, params: Any, constants: Any, X: NDArray) -> _Features:
     size = min(_BLOCK, len(X))
-    jacobian: Any = None
-    dense: list[list[NDArray]] = []
+    filled: list[NDArray] = []
     for rows, x in _blocks(X, size):
         with precision(X.dtype):
-            part, layers = tangent_features(network.apply, params, constants, x)
-        arrays = [np.asarray(part), *(np.asarray(a) for layer in layers for a in layer)]
-        if jacobian is None:
-            _check_size(arrays, len(X), size)
-            jacobian = np.empty((len(X), *arrays[0].shape[1:]), X.dtype)
-            dense = [[np.empty((len(X), *a.shape[1:]), X.dtype)] for a in arrays[1:]]
-        for target, array in zip([jacobian, *(d[0] for d in dense)], arrays, strict=True):
+            parts = jax.tree.leaves(tangent_features(network, params, constants, x))
+        arrays = [np.asarray(part) for part in parts]
+        if not filled:
+            _check_features_size(arrays, len(X), size)
+            filled = [np.empty((len(X), *array.shape[1:]), X.dtype) for array in arrays]
+        for target, array in zip(filled, arrays, strict=True):
             target[rows] = array[: rows.stop - rows.start]
-    n, k = jacobian.shape[:2]
-    flat = [d[0] for d in dense]
-    pairs = [(h, delta.reshape(n * k, -1)) for h, delta in zip(flat[::2], flat[1::2], strict=True)]
-    return jacobian.reshape(n * k, jacobian.shape[2]), pairs, k
+    jacobian, *dense = filled
+    return _Features(jacobian, list(zip(dense[::2], dense[1::2], strict=True)))
 
 
-def _check_size(arrays: list[NDArray], n: int, block: int) -> None:
+def _check_features_size(arrays: list[NDArray], n: int, block: int) -> None:
     check_memory(
         sum(a.nbytes for a in arrays) * -(-n // block),
         what="The Jacobian of an empirical kernel",
         n=n,
         remedy="use fewer samples or float32 input",
+    )
+
+
+def _check_gram_size(left: _Features, right: _Features, k: int) -> None:
+    n, m = len(left.jacobian), len(right.jacobian)
+    check_memory(
+        2 * n * m * k**2 * left.jacobian.itemsize,  # of all layers so far, and of one
+        what=f"An empirical kernel with {m * k} columns",
+        n=n,
+        remedy="use fewer samples, float32 input, or the trace over outputs",
     )
 
 
@@ -233,15 +292,30 @@ def _blocks(X: NDArray, size: int) -> Iterator[tuple[slice, NDArray]]:
         yield slice(start, stop), X[np.minimum(np.arange(start, start + size), stop - 1)]
 
 
-def _trace(full: NDArray, n: int, m: int) -> NDArray:
-    k = full.shape[0] // n
-    blocks = full.reshape(n, k, m, k)
-    return np.ascontiguousarray(np.trace(blocks, axis1=1, axis2=3) / full.dtype.type(k))
+def tangent_vjp(
+    network: Any, params: Any, constants: Any, X: NDArray, Z: NDArray, W: NDArray
+) -> NDArray:
+    """Gradient (n, d) with respect to X of sum_ij W_ij trace(Theta(x_i, z_j)) / k."""
+    from .._flax_network import count_outputs
+
+    k = count_outputs(network, params, constants, X.shape[1])
+    n_values = k * sum(leaf.size for leaf in jax.tree.leaves(params))
+    width = min(len(Z), max(1, _JACOBIAN_BYTES // (X.itemsize * max(1, n_values))))
+    gradient = np.zeros_like(X)
+    for rows, x in _blocks(X, min(_BLOCK, len(X))):
+        for columns, z in _blocks(Z, width):
+            block = W[rows, columns]
+            weights = np.zeros((len(x), width), X.dtype)  # 0 for samples that fill up
+            weights[: block.shape[0], : block.shape[1]] = block
+            with precision(X.dtype):
+                part = _input_gradient(network, params, constants, x, z, weights)
+            gradient[rows] += np.asarray(part)[: block.shape[0]]
+    return gradient
 
 
 @partial(jax.jit, static_argnums=0)
 def _input_gradient(
-    apply: Any, params: Any, constants: Any, x: jax.Array, z: jax.Array, weights: jax.Array
+    network: Any, params: Any, constants: Any, x: jax.Array, z: jax.Array, weights: jax.Array
 ) -> jax.Array:
     """Gradient with respect to x of sum_ij W_ij trace(J(x_i) J(z_j)^T) / k.
 
@@ -250,13 +324,13 @@ def _input_gradient(
     """
 
     def output(params: Any, sample: jax.Array) -> jax.Array:
-        return apply(params, constants, sample[None])[0]
+        return network.apply(params, constants, sample[None])[0]
 
     jacobians = jax.vmap(jax.jacrev(output), (None, 0))(params, z)
     tangents = jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), jacobians)
 
     def along(sample: jax.Array, tangent: Any) -> jax.Array:
-        def of_output(direction: Any, a: int) -> jax.Array:
+        def of_output(direction: Any, a: jax.Array) -> jax.Array:
             _, change = jax.jvp(lambda p: output(p, sample), (params,), (direction,))
             return change[a]
 
