@@ -13,12 +13,14 @@ from ._decomposer import SpectralFeatureDecomposer
 from ._neural_tangents import load as load_neural_tangents
 from ._selector import RobustFeatureSelector
 from .attacks import AttackResult, NTKAttack
+from .dynamics import KernelDynamicsTracker
 
 __all__ = [
     "AdversarialTraining",
     "AffineMap",
     "AttackResult",
     "FlaxClassifier",
+    "KernelDynamicsTracker",
     "NTKAttack",
     "NTKClassifier",
     "RobustFeatureSelector",

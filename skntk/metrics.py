@@ -1,8 +1,8 @@
-"""How much of a classifier's accuracy survives an attack."""
+"""How much accuracy survives an attack, how alike two models and how far two kernels are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,26 @@ from ._differentiable import DifferentiableModel, as_differentiable
 from ._losses import LOSSES
 from ._precision import as_float_matrix
 from ._targets import label_indices
+from ._validation import check_integer
 from .attacks import NTKAttack
 from .attacks._search import Objective
+from .dynamics._geometry import (
+    as_kernel,
+    concentration,
+    distances_from_products,
+    frobenius_products,
+    polar_from_products,
+    top_eigenpairs,
+)
 
-__all__ = ["gradient_cosine_similarity", "make_robust_scorer", "robust_accuracy_score"]
+__all__ = [
+    "gradient_cosine_similarity",
+    "kernel_distance",
+    "make_robust_scorer",
+    "polar_coordinates",
+    "robust_accuracy_score",
+    "spectral_concentration",
+]
 
 
 def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> float:
@@ -138,6 +154,111 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     """
     _check_attack(attack)
     return _RobustScorer(attack)
+
+
+def kernel_distance(K1: ArrayLike, K2: ArrayLike) -> float:
+    r"""Scale-invariant distance of two kernels, :math:`1 - \cos(K_1, K_2)` (Eq. 12).
+
+    Parameters
+    ----------
+    K1, K2 : array-like of shape (n, n)
+        Kernels on the same samples.
+
+    Returns
+    -------
+    distance : float
+        From 0 for kernels that are multiples of each other to 2; 1 if one of them is 0.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite square matrices of the same size.
+
+    Examples
+    --------
+    >>> from skntk.metrics import kernel_distance
+    >>> kernel_distance([[1, 0], [0, 1]], [[3, 0], [0, 3]])
+    0.0
+    """
+    kernels = _as_stack([K1, K2], ["K1", "K2"])
+    return float(distances_from_products(frobenius_products(kernels, kernels))[0, 1])
+
+
+def polar_coordinates(kernels: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, NDArray]:
+    r"""Movement of a kernel in time, as seen from where it began (Eq. 13).
+
+    Parameters
+    ----------
+    kernels : array-like of shape (T, n, n)
+        In order of time.
+
+    Returns
+    -------
+    radius : ndarray of shape (T,)
+        :math:`|K_t - K_0|_F / |K_T - K_0|_F`.
+    angle : ndarray of shape (T,)
+        :math:`\arccos(1 - d(K_t, K_0))`, in radians.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they are not finite square matrices of the same size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skntk.metrics import polar_coordinates
+    >>> radius, angle = polar_coordinates([np.eye(2), 2 * np.eye(2), 3 * np.eye(2)])
+    >>> radius
+    array([0. , 0.5, 1. ])
+    """
+    stack = _as_stack(kernels, [f"kernels[{t}]" for t in range(len(kernels))])  # type: ignore[arg-type]
+    return polar_from_products(frobenius_products(stack, stack))
+
+
+def spectral_concentration(K: ArrayLike, p: int) -> float:
+    r"""Share of a kernel in its top eigenvalues, :math:`\sum_{i \le p} \lambda_i^2 / |K|_F^2`.
+
+    Parameters
+    ----------
+    K : array-like of shape (n, n)
+        Symmetric kernel.
+    p : int
+        Number of eigenvalues, at most n.
+
+    Returns
+    -------
+    share : float
+        In [0, 1]; 0 for a zero kernel.
+
+    Raises
+    ------
+    ValueError
+        If `K` is not a finite symmetric matrix, or `p` not within its size.
+
+    Examples
+    --------
+    >>> from skntk.metrics import spectral_concentration
+    >>> spectral_concentration([[3.0, 0.0], [0.0, 4.0]], 1)
+    0.64
+    """
+    K = as_kernel(K, "K")
+    p = check_integer("p", p, low=1)
+    if p > len(K):
+        raise ValueError(f"p={p} is more than the {len(K)} eigenvalues of K.")
+    if not np.allclose(K, K.T, rtol=1e-5, atol=1e-5 * np.abs(K).max()):
+        raise ValueError("K is not symmetric; give a kernel matrix.")
+    return float(concentration(top_eigenpairs(K, p)[0], np.vdot(K, K), p))
+
+
+def _as_stack(kernels: Any, names: list[str]) -> NDArray:
+    stack = [as_kernel(K, name) for K, name in zip(kernels, names, strict=True)]
+    if not stack:
+        raise ValueError("kernels is empty; give at least one.")
+    if len({K.shape for K in stack}) > 1:
+        shapes = [K.shape for K in stack]
+        raise ValueError(f"Kernels of shapes {shapes} differ; give them on the same samples.")
+    return np.stack(stack)
 
 
 class _RobustScorer:

@@ -1,8 +1,12 @@
 """Pictures: scikit-learn Displays of attacks, features, training and kernels."""
 
 from ._adversarial import AdversarialExamplesDisplay
+from ._concentration import ConcentrationDisplay
 from ._feature_gradient import FeatureGradientDisplay
+from ._kernel_distance import KernelDistanceDisplay
+from ._kernel_matrix import KernelMatrixDisplay
 from ._perturbation_decomposition import PerturbationDecompositionDisplay
+from ._polar_dynamics import PolarDynamicsDisplay
 from ._robust_selection import RobustSelectionDisplay
 from ._robustness_usefulness import RobustnessUsefulnessDisplay
 from ._training_curve import TrainingCurveDisplay
@@ -10,8 +14,12 @@ from ._transfer import TransferDisplay
 
 __all__ = [
     "AdversarialExamplesDisplay",
+    "ConcentrationDisplay",
     "FeatureGradientDisplay",
+    "KernelDistanceDisplay",
+    "KernelMatrixDisplay",
     "PerturbationDecompositionDisplay",
+    "PolarDynamicsDisplay",
     "RobustSelectionDisplay",
     "RobustnessUsefulnessDisplay",
     "TrainingCurveDisplay",

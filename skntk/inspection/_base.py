@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["axes_grid", "single_axes"]
+__all__ = ["axes_grid", "polar_axes", "single_axes"]
 
 
 def single_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
@@ -16,6 +16,25 @@ def single_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
     if ax is None:
         figure, ax = plt.subplots(layout="constrained", **figure_options)
         return figure, ax
+    return ax.figure, ax
+
+
+def polar_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
+    """Figure and polar axes to draw on; new ones unless given.
+
+    Raises
+    ------
+    ValueError
+        If `ax` is not polar.
+    """
+    if ax is None:
+        options = {"subplot_kw": {"projection": "polar"}, **figure_options}
+        return single_axes(None, **options)
+    if getattr(ax, "name", None) != "polar":
+        raise ValueError(
+            "ax has no polar coordinates; make it with "
+            "plt.subplots(subplot_kw={'projection': 'polar'}), or pass ax=None."
+        )
     return ax.figure, ax
 
 

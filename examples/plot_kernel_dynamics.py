@@ -1,0 +1,177 @@
+"""
+=====================================================
+The kernel of a network through adversarial training
+=====================================================
+
+The same network trained on clean images, against FGSM and against PGD, while its tangent kernel
+is recorded after every epoch: how far it moves, how it rotates, grows and concentrates (Fig. 5,
+6, 13, 14 and 15 of the paper).
+
+Runs on scikit-learn's built-in digits; real images take a file::
+
+    python examples/plot_kernel_dynamics.py --data mnist.npz --n-train 5000 --eps 0.3
+"""
+
+# %%
+# Options, and the data.
+
+import argparse
+import functools
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+from sklearn.callback import ProgressBar
+
+from skntk import AdversarialTraining, FlaxClassifier, KernelDynamicsTracker
+from skntk.datasets import load_images
+from skntk.inspection import (
+    ConcentrationDisplay,
+    KernelDistanceDisplay,
+    KernelMatrixDisplay,
+    PolarDynamicsDisplay,
+)
+from skntk.networks import CIFARConvNet, MNISTConvNet
+
+parser = argparse.ArgumentParser(description="Kernel dynamics of adversarial training.")
+parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
+parser.add_argument("--n-train", type=int, default=1000)
+parser.add_argument("--n-test", type=int, default=300)
+parser.add_argument("--epochs", type=int, default=20)
+parser.add_argument("--batch-size", type=int, default=100)
+parser.add_argument("--learning-rate", type=float, default=0.05)
+parser.add_argument("--momentum", type=float, default=0.9)
+parser.add_argument("--eps", type=float, default=0.15, help="largest change of a pixel in [0, 1]")
+parser.add_argument("--eps-step", type=float, help="PGD's step; default: a third of eps")
+parser.add_argument("--pgd-steps", type=int, default=7, help="steps of the training adversary")
+parser.add_argument(
+    "--training", nargs="+", default=["standard", "fgsm", "pgd"], help="any of these three"
+)
+parser.add_argument("--kernel-samples", type=int, default=40, help="images of the kernel")
+parser.add_argument("--every", type=int, default=1, help="epochs between two kernels")
+parser.add_argument("--top", nargs=2, type=int, default=[10, 20])
+parser.add_argument("--directory", type=Path, help="keep the kernels here; resumes if it exists")
+parser.add_argument("--output", default="kernel_dynamics.png")
+options = parser.parse_args()
+
+data = load_images(options.data, n_train=options.n_train, n_test=options.n_test)
+classes = np.unique(data.y_train)
+n_outputs = 1 if len(classes) == 2 else len(classes)
+architecture = CIFARConvNet if data.image_shape[2] == 3 else MNISTConvNet
+module = architecture(n_outputs, image_shape=tuple(data.image_shape))
+
+# %%
+# The kernel is taken between a few training images of every class.
+
+share = max(1, options.kernel_samples // len(classes))
+batch = np.concatenate([np.flatnonzero(data.y_train == label)[:share] for label in classes])
+
+# %%
+# Train, and record. Where training is adversarial, so is the batch of the kernel: it is attacked
+# anew at every checkpoint.
+
+step = options.eps / 3 if options.eps_step is None else options.eps_step
+adversaries = {
+    "standard": None,
+    "fgsm": AdversarialTraining(options.eps, method="fgsm"),
+    "pgd": AdversarialTraining(options.eps, eps_step=step, max_iter=options.pgd_steps),
+}
+evaluation = AdversarialTraining(options.eps, eps_step=step, max_iter=20)
+trackers = {}
+for name in options.training:
+    start = time.perf_counter()
+    tracker = KernelDynamicsTracker(
+        data.X_train[batch],
+        data.y_train[batch],
+        every=options.every,
+        top=tuple(options.top),
+        directory=options.directory and options.directory / name,
+        resume=options.directory is not None,
+    )
+    classifier = FlaxClassifier(
+        module,
+        optimizer=functools.partial(optax.sgd, momentum=options.momentum),
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        max_epochs=options.epochs,
+        adversary=adversaries[name],
+        random_state=0,
+    )
+    classifier.set_callbacks(tracker, ProgressBar())
+    classifier.fit(data.X_train, data.y_train)
+    trackers[name] = tracker
+    attacked = classifier.attack(data.X_test, data.y_test, evaluation)
+    print(
+        f"{name:<9} {time.perf_counter() - start:>5.0f} s: test accuracy "
+        f"{classifier.score(data.X_test, data.y_test):.3f}, under PGD-20 "
+        f"{classifier.score(attacked, data.y_test):.3f}",
+        flush=True,
+    )
+
+# %%
+# What the paper says of them, in numbers. The later half of training shows who has settled.
+
+p = options.top[-1]
+print(f"\n{'':<9} {'moves':>8} {'norm':>9} {'top ' + str(p):>7} {'rotation':>9}")
+for name, tracker in trackers.items():
+    moves = np.diagonal(tracker.distances_, offset=1)
+    print(
+        f"{name:<9} {moves[len(moves) // 2 :].mean():>8.4f} {tracker.frobenius_norm_[-1]:>9.4g} "
+        f"{tracker.concentration_[p][-1]:>7.3f} {np.degrees(tracker.polar_angle_[-1]):>7.1f} °"
+    )
+print(
+    "moves: mean distance between consecutive kernels in the later half of training; norm,\n"
+    f"share of the top {p} eigenvalues, and rotation from the first kernel: at the end"
+)
+if {"standard", "pgd"} <= trackers.keys():
+    standard, pgd = trackers["standard"], trackers["pgd"]
+    lazier = np.diagonal(pgd.distances_, 1) < np.diagonal(standard.distances_, 1)
+    since = len(lazier) - np.argmin(lazier[::-1]) if not lazier.all() else 0
+    n_later = len(lazier) // 2
+    print(
+        "\nStandard against PGD training:\n"
+        f"(a) PGD's kernel moves less at {lazier[n_later:].sum()} of the last "
+        f"{len(lazier) - n_later} checkpoints, and at all after checkpoint {since} of "
+        f"{len(lazier)}\n"
+        f"(b) the standard kernel's norm ends {standard.frobenius_norm_[-1] / pgd.frobenius_norm_[-1]:.2f} "
+        "times PGD's\n"
+        f"(c) top-{p} concentration ends at {pgd.concentration_[p][-1]:.3f} for PGD, "
+        f"{standard.concentration_[p][-1]:.3f} for standard training\n"
+        f"(d) PGD's kernel ends {np.degrees(pgd.polar_angle_[-1]):.1f}° from its start, the "
+        f"standard one {np.degrees(standard.polar_angle_[-1]):.1f}°"
+    )
+
+# %%
+# Distances above; below them concentration, and the path in polar coordinates, of the whole
+# kernel and of its top eigenspace.
+
+n = len(trackers)
+figure = plt.figure(figsize=(4.2 * max(n, 3), 11), layout="constrained")
+above, middle, below = figure.subfigures(3, 1, height_ratios=[1, 1, 1])
+widest = max(tracker.distances_.max() for tracker in trackers.values())
+for ax, (name, tracker) in zip(
+    above.subplots(1, n, squeeze=False)[0], trackers.items(), strict=True
+):
+    KernelDistanceDisplay.from_estimator(tracker, name=name, vmax=widest, ax=ax)
+ConcentrationDisplay.from_estimator(trackers, p=p, ax=middle.add_subplot(1, 3, 1))
+for column, top in ((2, None), (3, p)):
+    PolarDynamicsDisplay.from_estimator(
+        trackers,
+        top=top,
+        name="whole kernel" if top is None else f"top {p} eigenvalues",
+        ax=middle.add_subplot(1, 3, column, projection="polar"),
+    )
+last = {"initial": next(iter(trackers.values())).kernel(0)}
+last |= {name: tracker.kernel(tracker.steps_[-1]) for name, tracker in trackers.items()}
+size = len(batch)
+KernelMatrixDisplay.from_predictions(
+    {
+        name: np.trace(kernel.reshape(size, -1, size, n_outputs), axis1=1, axis2=3) / n_outputs
+        for name, kernel in last.items()
+    },
+    ax=below.subplots(1, len(last)),
+)
+plt.savefig(options.output, dpi=150)
+print(f"saved {options.output}")

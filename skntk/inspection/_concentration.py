@@ -1,0 +1,127 @@
+"""How much of the kernel lies in its top eigenvalues (Fig. 5, 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._base import single_axes
+from ._curves import check_curves, named
+
+__all__ = ["ConcentrationDisplay"]
+
+
+class ConcentrationDisplay:
+    """Share of the squared Frobenius norm in the top p eigenvalues, through training.
+
+    Parameters
+    ----------
+    curves : dict of str to (steps, concentration)
+        For each training run two arrays (T,).
+    p : int or None
+        Number of eigenvalues, for the label.
+    name : str or None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes drawn on.
+    figure_ : matplotlib Figure
+        Their figure.
+    lines_ : dict of str to matplotlib Line2D
+        The curves.
+
+    Examples
+    --------
+    >>> from skntk.inspection import ConcentrationDisplay
+    >>> display = ConcentrationDisplay.from_predictions({"pgd": ([0, 1, 2], [0.9, 0.95, 0.96])})
+    >>> list(display.lines_)
+    ['pgd']
+    """
+
+    def __init__(self, *, curves, p=None, name=None):
+        self.curves = curves
+        self.p = p
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, tracker: Any, *, p: int | None = None, name: str | None = None, ax: Any = None
+    ) -> ConcentrationDisplay:
+        """Draw the concentration of trackers' kernels.
+
+        Parameters
+        ----------
+        tracker : KernelDynamicsTracker, or mapping from name to them
+            With recorded steps.
+        p : int, default=None
+            Number of eigenvalues, one of the tracker's `top`; None: the last of them.
+        name : str, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : ConcentrationDisplay
+        """
+        curves = {}
+        for label, each in named(tracker).items():
+            p = each.top[-1] if p is None else p
+            if p not in each.top:
+                raise ValueError(f"p={p!r} was not followed; the tracker has {each.top}.")
+            curves[label] = each.steps_, each.concentration_[p]
+        return cls.from_predictions(curves, p=p, name=name, ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        curves: Mapping[str, Any],
+        *,
+        p: int | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> ConcentrationDisplay:
+        """Draw given curves.
+
+        Parameters
+        ----------
+        curves : mapping from str to (steps, concentration)
+        p : int, default=None
+            Number of eigenvalues, for the label.
+        name : str, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : ConcentrationDisplay
+        """
+        checked = check_curves(curves, ("steps", "concentration"))
+        return cls(curves=checked, p=p, name=name).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> ConcentrationDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : ConcentrationDisplay
+        """
+        self.figure_, self.ax_ = single_axes(ax, figsize=(4.5, 3.5))
+        self.lines_ = {}
+        for label, (steps, share) in self.curves.items():
+            (self.lines_[label],) = self.ax_.plot(steps, share, marker=".", label=label)
+        top = "p" if self.p is None else self.p
+        self.ax_.set(xlabel="checkpoint", ylabel=f"share of the top {top} eigenvalues")
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.legend(fontsize="small")
+        if self.name is not None:
+            self.ax_.set_title(self.name)
+        return self

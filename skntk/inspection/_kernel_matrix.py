@@ -1,0 +1,157 @@
+"""Kernel matrices as images (Fig. 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._base import axes_grid
+from ._curves import named
+
+__all__ = ["KernelMatrixDisplay"]
+
+
+class KernelMatrixDisplay:
+    """Kernels side by side, their samples in order of class.
+
+    Parameters
+    ----------
+    kernels : dict of str to ndarray of shape (n, n)
+        Kernel under each title.
+    share_scale : bool
+        Whether all pictures have one colour scale.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        Figure drawn on.
+    axes_ : ndarray of matplotlib Axes of shape (1, n_kernels)
+        One for each kernel.
+    ax_ : matplotlib Axes
+        The first of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skntk.inspection import KernelMatrixDisplay
+    >>> display = KernelMatrixDisplay.from_predictions({"start": np.eye(3), "end": 2 * np.eye(3)})
+    >>> display.axes_.shape
+    (1, 2)
+    """
+
+    def __init__(self, *, kernels, share_scale=False):
+        self.kernels = kernels
+        self.share_scale = share_scale
+
+    @classmethod
+    def from_estimator(
+        cls,
+        tracker: Any,
+        *,
+        steps: Sequence[int] | None = None,
+        share_scale: bool = False,
+        ax: Any = None,
+    ) -> KernelMatrixDisplay:
+        """Draw a tracker's kernels between samples: traces over the outputs divided by k.
+
+        Parameters
+        ----------
+        tracker : KernelDynamicsTracker, or mapping from name to them
+            With recorded steps.
+        steps : sequence of int, default=None
+            Which; None: the first and the last. Of several trackers the first kernel is
+            drawn once if they have it in common.
+        share_scale : bool, default=False
+            Whether all pictures have one colour scale.
+        ax : array of matplotlib Axes, or one, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+        """
+        kernels: dict[str, NDArray] = {}
+        for label, each in named(tracker, "").items():
+            for step in each.steps_[[0, -1]].tolist() if steps is None else steps:
+                kernels[f"{label} step {step}".strip()] = _between_samples(each, step)
+        return cls.from_predictions(kernels, share_scale=share_scale, ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        kernels: Mapping[str, ArrayLike],
+        *,
+        labels: ArrayLike | None = None,
+        share_scale: bool = False,
+        ax: Any = None,
+    ) -> KernelMatrixDisplay:
+        """Draw given kernels.
+
+        Parameters
+        ----------
+        kernels : mapping from str to array-like of shape (n, n)
+            Kernel under each title.
+        labels : array-like of shape (n,), default=None
+            Classes to order the samples by; None: as they are.
+        share_scale : bool, default=False
+            Whether all pictures have one colour scale.
+        ax : array of matplotlib Axes, or one, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+        """
+        if not kernels:
+            raise ValueError("kernels is empty; give at least one.")
+        arrays = {name: np.asarray(kernel, dtype=float) for name, kernel in kernels.items()}
+        order = None if labels is None else np.argsort(np.asarray(labels), kind="stable")
+        for name, kernel in arrays.items():
+            n = len(kernel) if order is None else len(order)
+            if kernel.shape != (n, n):
+                raise ValueError(
+                    f"kernels[{name!r}] has shape {kernel.shape}; give a square matrix of one row "
+                    "a sample."
+                )
+            if order is not None:
+                arrays[name] = kernel[np.ix_(order, order)]
+        return cls(kernels=arrays, share_scale=share_scale).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> KernelMatrixDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array of matplotlib Axes, or one, default=None
+            Where to draw; None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+        """
+        self.figure_, self.axes_ = axes_grid(1, len(self.kernels), ax, cell=3.0)
+        self.ax_ = self.axes_[0, 0]
+        limits: dict[str, float] = {}
+        if self.share_scale:
+            limits["vmin"] = min(kernel.min() for kernel in self.kernels.values())
+            limits["vmax"] = max(kernel.max() for kernel in self.kernels.values())
+        for axis, (name, kernel) in zip(self.axes_[0], self.kernels.items(), strict=True):
+            image = axis.imshow(kernel, cmap="viridis", **limits)
+            axis.set(xticks=[], yticks=[], title=name)
+            self.figure_.colorbar(image, ax=axis, shrink=0.8)
+        return self
+
+
+def _between_samples(tracker: Any, step: int) -> NDArray:
+    """Kernel (N, N), its samples in order of class if the classes are known."""
+    kernel = tracker.kernel(step)
+    n = tracker.n_samples
+    k = len(kernel) // n
+    kernel = np.trace(kernel.reshape(n, k, n, k), axis1=1, axis2=3) / k
+    if tracker.labels is None:
+        return kernel
+    order = np.argsort(tracker.labels, kind="stable")
+    return kernel[np.ix_(order, order)]
