@@ -130,13 +130,13 @@ if {"standard", "pgd"} <= trackers.keys():
     lazier = np.diagonal(pgd.distances_, 1) < np.diagonal(standard.distances_, 1)
     since = len(lazier) - np.argmin(lazier[::-1]) if not lazier.all() else 0
     n_later = len(lazier) // 2
+    growth = standard.frobenius_norm_[-1] / pgd.frobenius_norm_[-1]
     print(
         "\nStandard against PGD training:\n"
         f"(a) PGD's kernel moves less at {lazier[n_later:].sum()} of the last "
         f"{len(lazier) - n_later} checkpoints, and at all after checkpoint {since} of "
         f"{len(lazier)}\n"
-        f"(b) the standard kernel's norm ends {standard.frobenius_norm_[-1] / pgd.frobenius_norm_[-1]:.2f} "
-        "times PGD's\n"
+        f"(b) the standard kernel's norm ends {growth:.2f} times PGD's\n"
         f"(c) top-{p} concentration ends at {pgd.concentration_[p][-1]:.3f} for PGD, "
         f"{standard.concentration_[p][-1]:.3f} for standard training\n"
         f"(d) PGD's kernel ends {np.degrees(pgd.polar_angle_[-1]):.1f}° from its start, the "
