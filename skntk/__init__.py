@@ -9,6 +9,7 @@ check_not_shadowed()
 from ._adversarial_training import AdversarialTraining
 from ._affine import AffineMap
 from ._classifier import NTKClassifier
+from ._classifier_cv import NTKClassifierCV
 from ._decomposer import SpectralFeatureDecomposer
 from ._neural_tangents import load as load_neural_tangents
 from ._selector import RobustFeatureSelector
@@ -23,6 +24,7 @@ __all__ = [
     "KernelDynamicsTracker",
     "NTKAttack",
     "NTKClassifier",
+    "NTKClassifierCV",
     "RobustFeatureSelector",
     "SpectralFeatureDecomposer",
     "load_neural_tangents",

@@ -8,22 +8,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._gram import gram_matrix
+from ._fit_progress import FitProgress
+from ._gram import GramOperator, gram_matrix, upper_blocks
 from ._kernel_machine import KernelMachineMixin
-from ._memory import check_memory
+from ._memory import available_bytes, check_memory
 from ._targets import encode_targets, one_hot_or_sign
-from ._validation import check_option, check_real
+from ._validation import check_integer, check_option, check_real
 from .kernels import resolve_kernel
-from .solvers import Spectrum, eigendecompose, solve_cholesky, warn_ill_conditioned
+from .solvers import (
+    Spectrum,
+    conjugate_gradients,
+    eigendecompose,
+    make_preconditioner,
+    solve_cholesky,
+    warn_ill_conditioned,
+    warn_not_converged,
+)
 
 __all__ = ["NTKClassifier"]
 
-_SOLVERS = ("auto", "cholesky", "eigh")
+#: Frames between a warning and the call of `fit`: the solver, `_solve`, and the decorators
+#: scikit-learn and callbacks put around `fit`.
+_CALLER = 5
+
+_SOLVERS = ("auto", "cholesky", "eigh", "cg")
 
 
-class NTKClassifier(KernelMachineMixin, BaseEstimator):
+class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     r"""Infinitely wide network trained by gradient flow, at any time, in closed form.
 
     .. math:: f_t(x) = \Theta(x, X) K^{-1} (I - e^{-Kt}) Y
@@ -41,15 +55,23 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         :math:`\frac12\sum (f - y)^2`. For a loss averaged over n samples, pass t/n.
     alpha : float, default=0.0
         Ridge added to the diagonal of the Gram matrix.
-    solver : {"auto", "cholesky", "eigh"}, default="auto"
+    solver : {"auto", "cholesky", "eigh", "cg"}, default="auto"
         "cholesky" solves for infinite time in n^3/3 operations; "eigh" costs 30 to 50
-        times as much and serves every time and ridge (see `at_time`). "auto" is
-        "cholesky" at infinite time and "eigh" at a finite one. An ill-conditioned
-        Gram matrix is always decomposed.
+        times as much and serves every time and ridge (see `at_time`); "cg", conjugate
+        gradients with a randomly pivoted Cholesky preconditioner, solves for infinite time
+        in 2 n^2 k operations an iteration and needs no more than products with the Gram
+        matrix, which is stored if it fits in memory and else computed anew for each. "auto"
+        is "eigh" at a finite time, and at infinite time "cholesky", or "cg" where that does
+        not fit in memory. An ill-conditioned Gram matrix is always decomposed, but by "cg".
     n_jobs : int, default=None
         Joblib workers that share the Gram matrix.
     random_state : int, RandomState instance or None, default=None
-        Kept for randomised solvers; the present ones are deterministic.
+        For the pivots of "cg"; the other solvers are deterministic.
+    tol : float, default=None
+        Relative residual at which "cg" stops; None is the square root of the machine
+        epsilon of the inputs.
+    max_iter : int, default=1000
+        Largest number of iterations of "cg".
 
     Attributes
     ----------
@@ -63,6 +85,8 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         The kernel; None if it is precomputed.
     n_features_in_ : int
         Number of input features.
+    n_iter_ : int
+        Iterations of "cg"; 1 for the direct solvers.
 
     See Also
     --------
@@ -90,6 +114,8 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         solver="auto",
         n_jobs=None,
         random_state=None,
+        tol=None,
+        max_iter=1000,
     ):
         self.kernel = kernel
         self.time = time
@@ -97,7 +123,10 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         self.solver = solver
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.tol = tol
+        self.max_iter = max_iter
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifier:
         """Compute the dual coefficients.
 
@@ -119,29 +148,21 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         MemoryError
             If the Gram matrix would not fit.
         """
-        solver = self._check_parameters()
+        self._check_parameters()
         # A fit that fails must not leave the answers of an earlier one.
         self.__dict__.pop("dual_coef_", None)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         self.classes_, indices = encode_targets(y)
-        targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
-        gram = self._gram(X)
-        self._spectrum: Spectrum | None = None
-        self._targets = targets
+        self._targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         self._alpha = self.alpha
-        coefficients = None
-        if solver == "cholesky":
-            # The caller's own Gram matrix must survive the fit.
-            overwrite = self.kernel_ is not None
-            coefficients = solve_cholesky(gram, targets, self.alpha, overwrite=overwrite)
-        if coefficients is None:
-            if solver == "cholesky":
-                _check_memory(2, X)  # beyond the Gram matrix, which is there
-            self._spectrum = eigendecompose(gram, overwrite=self.kernel_ is not None)
-            if not self._spectrum.resolves(self.time, self.alpha):
-                warn_ill_conditioned(self._spectrum)
-            coefficients = self._spectrum.coefficients(targets, self.time, self.alpha)
-        self.dual_coef_ = coefficients
+        self._spectrum: Spectrum | None = None
+        self.n_iter_ = 1
+        self._resolve_kernel(X)
+        solver = self._choose_solver(X)
+        progress = FitProgress(self, n_stages=2)
+        gram = self._gram(X, solver, progress)
+        self.dual_coef_ = self._solve(solver, gram, progress)
+        progress.finish()
         return self
 
     def at_time(self, time: float) -> NTKClassifier:
@@ -164,38 +185,89 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
             self._spectrum = self._decompose_again()
         other = copy.copy(self)
         other.time = time
-        if other.solver == "cholesky" and not np.isinf(time):
+        if other.solver in ("cholesky", "cg") and not np.isinf(time):
             other.solver = "eigh"
         other.dual_coef_ = self._spectrum.coefficients(self._targets, time, self._alpha)
         return other
 
-    def _check_parameters(self) -> str:
+    def _check_parameters(self) -> None:
         check_real("time", self.time, low=0.0, allow_inf=True)
         check_real("alpha", self.alpha, low=0.0)
         check_option("solver", self.solver, _SOLVERS)
-        if self.solver == "cholesky" and not np.isinf(self.time):
+        check_integer("max_iter", self.max_iter, low=1)
+        if self.tol is not None:
+            check_real("tol", self.tol, low=0.0, strict=True)
+        if self.solver in ("cholesky", "cg") and not np.isinf(self.time):
             raise ValueError(
-                f"solver='cholesky' cannot stop at time={self.time!r}; use solver='eigh' or "
+                f"solver={self.solver!r} cannot stop at time={self.time!r}; use solver='eigh' or "
                 "'auto', or time=np.inf."
             )
-        if self.solver == "auto":
-            return "cholesky" if np.isinf(self.time) else "eigh"
-        return self.solver
 
-    def _gram(self, X: NDArray) -> NDArray:
-        n = len(X)
-        if isinstance(self.kernel, str) and self.kernel == "precomputed":
-            self.kernel_, self.X_fit_ = None, None
-            if X.shape != (n, n):
-                raise ValueError(
-                    f"Precomputed kernel must be a square matrix. Input is a "
-                    f"{X.shape[0]}x{X.shape[1]} matrix."
-                )
+    def _resolve_kernel(self, X: NDArray) -> None:
+        if not (isinstance(self.kernel, str) and self.kernel == "precomputed"):
+            self.kernel_, self.X_fit_ = (
+                resolve_kernel(clone(self.kernel, safe=False), X.shape[1]),
+                X,
+            )
+            return
+        self.kernel_, self.X_fit_ = None, None
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f"Precomputed kernel must be a square matrix. Input is a "
+                f"{X.shape[0]}x{X.shape[1]} matrix."
+            )
+
+    def _choose_solver(self, X: NDArray) -> str:
+        """Solver to use, or MemoryError if it does not fit."""
+        solver = self.solver
+        if solver == "auto":
+            solver = "cholesky" if np.isinf(self.time) else "eigh"
+            if solver == "cholesky" and self.kernel_ is not None and not _fits(1, X):
+                solver = "cg"
+        if solver != "cg" and self.kernel_ is not None:
+            _check_memory(1 if solver == "cholesky" else 3, X)
+        return solver
+
+    def _gram(self, X: NDArray, solver: str, progress: FitProgress) -> NDArray | GramOperator:
+        """Gram matrix, or for "cg" what multiplies by it if it would not fit."""
+        if self.kernel_ is None:
             return (X + X.T) / 2
-        self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
-        self.X_fit_ = X
-        _check_memory(1 if self.solver != "eigh" and np.isinf(self.time) else 3, X)
-        return gram_matrix(self.kernel_, X, self.n_jobs)
+        if solver == "cg" and not _fits(1, X):
+            return GramOperator(self.kernel_, X, self.n_jobs)
+        n_blocks = len(upper_blocks(self.kernel_, len(X)))
+        with progress.stage("gram", n_blocks) as tell:
+            return gram_matrix(self.kernel_, X, self.n_jobs, tell=tell)
+
+    def _solve(self, solver: str, gram: Any, progress: FitProgress) -> NDArray:
+        if solver == "cg":
+            return self._solve_by_iteration(gram, progress)
+        # The caller's own Gram matrix must survive the fit.
+        overwrite = self.kernel_ is not None
+        if solver == "cholesky":
+            solution = solve_cholesky(gram, self._targets, self.alpha, overwrite=overwrite)
+            if solution is not None:
+                return solution
+            _check_memory(2, gram)  # beyond the Gram matrix, which is there
+        self._spectrum = eigendecompose(gram, overwrite=overwrite)
+        if not self._spectrum.resolves(self.time, self.alpha):
+            warn_ill_conditioned(self._spectrum, stacklevel=_CALLER)
+        return self._spectrum.coefficients(self._targets, self.time, self.alpha)
+
+    def _solve_by_iteration(self, gram: Any, progress: FitProgress) -> NDArray:
+        tol = float(np.sqrt(np.finfo(self._targets.dtype).eps)) if self.tol is None else self.tol
+        with progress.stage("solve", self.max_iter) as tell:
+            state = conjugate_gradients(
+                gram.__matmul__,
+                self._targets,
+                self.alpha,
+                precondition=make_preconditioner(gram, self.alpha, self.random_state),
+                tol=tol,
+                max_iter=self.max_iter,
+                tell=tell,
+            )
+        self.n_iter_ = state.n_iter
+        warn_not_converged(state, tol, stacklevel=_CALLER)
+        return state.coefficients
 
     def _decompose_again(self) -> Spectrum:
         if self.kernel_ is None:
@@ -211,11 +283,16 @@ class NTKClassifier(KernelMachineMixin, BaseEstimator):
         return tags
 
 
+def _fits(n_matrices: int, X: NDArray) -> bool:
+    # With room for the blocks, and for the columns of a preconditioner.
+    return 1.1 * n_matrices * len(X) ** 2 * X.itemsize < available_bytes()
+
+
 def _check_memory(n_matrices: int, X: NDArray) -> None:
     n = len(X)
     check_memory(
         n_matrices * n * n * X.itemsize,
         what="Fitting an NTKClassifier",
         n=n,
-        remedy="use fewer samples, float32 input, or solver='cholesky' with an alpha",
+        remedy="use fewer samples, float32 input, or solver='cg'",
     )

@@ -7,7 +7,7 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skntk import NTKClassifier
+from skntk import NTKClassifier, NTKClassifierCV
 
 VARIANTS = [
     NTKClassifier(),
@@ -15,6 +15,8 @@ VARIANTS = [
     NTKClassifier(time=1.0),
     NTKClassifier(alpha=0.1),
     NTKClassifier(kernel="two_layer"),
+    NTKClassifier(solver="cg", alpha=0.1),
+    NTKClassifierCV(),
 ]
 
 # Several checks fit duplicate samples, of which the classifier rightly warns.

@@ -27,6 +27,9 @@ class NeuralTangentKernel(ABC):
     that scikit-learn's `clone` and a grid over ``kernel__depth`` work.
     """
 
+    #: Samples on each side of a block in which a large Gram matrix is computed.
+    block_size = 4096
+
     def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
         """Gram matrix between two sets of points.
 

@@ -22,6 +22,8 @@ class TiledNTK(NeuralTangentKernel):
     and memory beyond the result is bounded.
     """
 
+    block_size = 256
+
     @abstractmethod
     def _tile_size(self, X: NDArray) -> int:
         """Samples in a block."""

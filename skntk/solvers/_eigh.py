@@ -34,11 +34,16 @@ class Spectrum:
 
     def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
         """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7)."""
+        phi = self.filter(time, alpha)
+        return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
+
+    def filter(self, time: float, alpha: float) -> NDArray:
+        """What the flow does to each eigenvalue, (p,): 0 to those that rounding has swamped."""
         phi = flow_filter(self.eigenvalues, time, alpha)
         if alpha == 0 or not self.resolves(time, alpha):
             # What rounding has swamped should move no prediction; filtered, it would be noise.
             phi = np.where(self.eigenvalues > 0, phi, 0)
-        return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
+        return phi
 
     def resolves(self, time: float, alpha: float) -> bool:
         """Whether eigenvalues below the rounding floor could not show at this time and ridge."""

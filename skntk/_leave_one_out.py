@@ -1,0 +1,78 @@
+"""All leave-one-out machines of a training set at once, from one matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from ._targets import as_columns
+
+__all__ = ["LeaveOneOutMachine"]
+
+
+class LeaveOneOutMachine(BaseEstimator):
+    r"""The function that at row i is the machine trained without sample i.
+
+    With the dual coefficients A = C Y, those without sample i are
+
+    .. math:: A^{(-i)} = A - C_{\cdot i} A_i / C_{ii},
+
+    exact for :math:`C = (K + \alpha I)^{-1}`. It is a differentiable classifier of exactly
+    the n training samples, perturbed or not, in their order.
+
+    Parameters
+    ----------
+    kernel : NeuralTangentKernel
+    X : ndarray of shape (n, d)
+    filtered : ndarray of shape (n, n)
+        C, symmetric.
+    targets : ndarray of shape (n, k)
+        Y.
+    classes : ndarray of shape (n_classes,)
+    """
+
+    def __init__(self, kernel: Any, X: NDArray, filtered: NDArray, targets: NDArray, classes: Any):
+        self.kernel, self.X, self.filtered, self.targets = kernel, X, filtered, targets
+        self.classes = classes
+        self.classes_ = classes
+        self.coefficients_ = filtered @ targets
+        diagonal = filtered.diagonal()[:, None]
+        self.shares_ = np.divide(
+            self.coefficients_,
+            diagonal,
+            out=np.zeros_like(self.coefficients_),
+            where=diagonal > 0,
+        )
+
+    def fit(self, X: NDArray, y: Any = None) -> LeaveOneOutMachine:
+        """Nothing to do: it is made fitted, and is an estimator by having this."""
+        return self
+
+    def decision_function(self, X: NDArray) -> NDArray:
+        """Outputs (n,) or (n, k) for the first samples, each by the machine without it."""
+        outputs = self._outputs(self.kernel(X, self.X))
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def input_vjp(self, X: NDArray, cotangents: NDArray) -> NDArray:
+        """Gradient (n, d) of the outputs weighted by cotangents."""
+        return self.kernel.input_vjp(X, self.X, self._weights(as_columns(cotangents)))
+
+    def linearize(self, X: NDArray) -> tuple[NDArray, Callable[[NDArray], NDArray]]:
+        """Outputs (n, k) and their pullback."""
+        gram, pullback = self.kernel.linearize(X, self.X)
+        return self._outputs(gram), lambda cotangents: pullback(self._weights(cotangents))
+
+    def _outputs(self, gram: NDArray) -> NDArray:
+        n = len(gram)
+        of_column = np.einsum("ij,ij->i", gram, self.filtered[:n])
+        return gram @ self.coefficients_ - of_column[:, None] * self.shares_[:n]
+
+    def _weights(self, cotangents: NDArray) -> NDArray:
+        n = len(cotangents)
+        weights = cotangents @ self.coefficients_.T
+        weights -= np.einsum("ik,ik->i", cotangents, self.shares_[:n])[:, None] * self.filtered[:n]
+        return weights

@@ -1,0 +1,122 @@
+"""A low-rank approximation of a Gram matrix from a few of its columns, to precondition with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+__all__ = ["LowRankPreconditioner", "make_preconditioner", "pivoted_cholesky"]
+
+#: Pivots drawn at a time: a block of columns costs little more than one.
+_BLOCK = 100
+
+
+@dataclass(frozen=True)
+class LowRankPreconditioner:
+    r"""Inverse of :math:`U \Lambda U^T + \mu I` up to a factor, where U has few columns.
+
+    What is beyond U is left alone and what is within is divided by its eigenvalue in units
+    of the smallest one that is kept, so that it serves without a ridge as well (Frangella,
+    Tropp and Udell, "Randomized Nystrom preconditioning", 2023).
+
+    Attributes
+    ----------
+    basis : ndarray of shape (n, r)
+        U, orthonormal.
+    shrinkage : ndarray of shape (r,)
+        :math:`1 - (\lambda_r + \mu) / (\lambda_i + \mu)`.
+    """
+
+    basis: NDArray
+    shrinkage: NDArray
+
+    def __call__(self, residual: NDArray) -> NDArray:
+        """Apply to vectors (n, k)."""
+        return residual - self.basis @ (self.shrinkage[:, None] * (self.basis.T @ residual))
+
+    @classmethod
+    def from_factor(cls, factor: NDArray, alpha: float) -> LowRankPreconditioner:
+        """For the matrix ``factor @ factor.T + alpha * I``."""
+        basis, singular_values, _ = scipy.linalg.svd(
+            factor, full_matrices=False, overwrite_a=True, check_finite=False
+        )
+        values = np.square(singular_values) + factor.dtype.type(alpha)
+        keep = values > np.finfo(values.dtype).eps * values[:1]
+        values = values[keep]
+        shrinkage = 1 - values[-1:] / values
+        return cls(np.ascontiguousarray(basis[:, keep]), shrinkage)
+
+
+def make_preconditioner(gram: Any, alpha: float, random_state: Any = None) -> LowRankPreconditioner:
+    """Preconditioner of a Gram matrix, from about 8 sqrt(n) of its columns.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n, n), or anything with methods columns(indices) and diagonal()
+    alpha : float
+        Ridge.
+    random_state : int, RandomState instance or None, default=None
+        For the choice of columns.
+    """
+    columns = getattr(gram, "columns", None) or (lambda indices: gram[:, indices])
+    diagonal = gram.diagonal()
+    rank = min(len(diagonal), math.ceil(8 * math.sqrt(len(diagonal))))
+    factor = pivoted_cholesky(columns, diagonal, rank, check_random_state(random_state))
+    return LowRankPreconditioner.from_factor(factor, alpha)
+
+
+def pivoted_cholesky(
+    columns: Callable[[NDArray], NDArray],
+    diagonal: NDArray,
+    rank: int,
+    random: np.random.RandomState,
+) -> NDArray:
+    """Factor F (n, r) with F F^T close to a positive semi-definite matrix.
+
+    Columns are drawn with probabilities proportional to what the diagonal still lacks, which
+    finds the directions of large eigenvalues and ignores outliers (Chen, Epperly, Tropp and
+    Webber, "Randomly pivoted Cholesky", 2022).
+
+    Parameters
+    ----------
+    columns : callable
+        (indices (b,)) -> those columns (n, b).
+    diagonal : ndarray of shape (n,)
+    rank : int
+        Largest number of columns.
+    random : RandomState
+
+    Returns
+    -------
+    factor : ndarray of shape (n, r)
+        r is `rank`, or less if the matrix has no more to give.
+    """
+    n = len(diagonal)
+    lacking = np.maximum(diagonal, 0).astype(np.float64)
+    negligible = 10 * np.finfo(diagonal.dtype).eps * lacking.max(initial=0)
+    factor = np.zeros((n, rank), diagonal.dtype)
+    done = 0
+    while done < rank and lacking.max() > negligible:
+        size = min(_BLOCK, rank - done)
+        drawn = random.choice(n, size=size, p=lacking / lacking.sum())
+        pivots = np.unique(drawn)
+        new = columns(pivots) - factor[:, :done] @ factor[pivots, :done].T
+        core = new[pivots].astype(np.float64)
+        # A jitter at the level of rounding, for pivots that are nearly alike.
+        core[np.diag_indices(len(core))] += 10 * negligible
+        triangle = scipy.linalg.cholesky(core, lower=True, check_finite=False)
+        new = scipy.linalg.solve_triangular(
+            triangle, new.T.astype(np.float64), lower=True, check_finite=False
+        ).T
+        factor[:, done : done + len(pivots)] = new
+        done += len(pivots)
+        lacking = np.maximum(lacking - np.square(new).sum(axis=1), 0)
+        lacking[pivots] = 0
+    return factor[:, :done]

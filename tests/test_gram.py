@@ -1,0 +1,126 @@
+"""Gram matrices in blocks: stored, shared among workers, or never formed."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skntk import NTKClassifier
+from skntk._gram import GramOperator, gram_matrix, upper_blocks
+from skntk.kernels import FullyConnectedNTK
+
+
+class SmallBlocks(FullyConnectedNTK):
+    block_size = 16
+
+
+def samples(n=61, d=4, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    X = rng.random((n, d)).astype(dtype)
+    return X, (X[:, 0] > X[:, 1]).astype(int)
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 61])
+def test_blocks_cover_the_upper_triangle_once(n):
+    covered = np.zeros((n, n), int)
+    for rows, columns in upper_blocks(SmallBlocks(), n):
+        covered[rows, columns] += 1
+    assert_array_equal(np.triu(covered), np.triu(np.ones((n, n))))
+    assert covered.max() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_number_of_workers_gives_the_same_bits(dtype):
+    X, _ = samples(dtype=dtype)
+    told = []
+    alone = gram_matrix(SmallBlocks(2), X, tell=lambda: told.append(1))
+    assert len(told) == len(upper_blocks(SmallBlocks(2), len(X))) == 10
+    assert_array_equal(alone, alone.T)
+    assert_allclose(alone, FullyConnectedNTK(2)(X), rtol=1e-12 if dtype == np.float64 else 1e-5)
+    assert_array_equal(gram_matrix(SmallBlocks(2), X, n_jobs=2), alone)
+    assert alone.dtype == dtype
+
+
+def test_products_without_the_matrix():
+    X, _ = samples()
+    vectors = np.random.default_rng(1).standard_normal((len(X), 3))
+    operator, gram = GramOperator(SmallBlocks(2), X), FullyConnectedNTK(2)(X)
+    assert_allclose(operator @ vectors, gram @ vectors, rtol=1e-11)
+    assert_array_equal(GramOperator(SmallBlocks(2), X, n_jobs=2) @ vectors, operator @ vectors)
+    assert_allclose(operator.diagonal(), gram.diagonal(), rtol=1e-12)
+    assert_allclose(operator.columns(np.array([3, 40])), gram[:, [3, 40]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_conjugate_gradients_fit_what_cholesky_does(monkeypatch, dtype, stored):
+    if not stored:
+        monkeypatch.setattr("skntk._classifier._fits", lambda n_matrices, X: False)
+    X, y = samples(200, dtype=dtype)
+    exact = NTKClassifier(SmallBlocks(2), alpha=0.1, solver="cholesky").fit(X, y)
+    clf = NTKClassifier(SmallBlocks(2), alpha=0.1, solver="cg", random_state=0).fit(X, y)
+    assert clf.dual_coef_.dtype == dtype
+    assert clf.n_iter_ > 1
+    tolerance = 1e-6 if dtype == np.float64 else 1e-2
+    assert_allclose(clf.decision_function(X), exact.decision_function(X), atol=tolerance)
+    again = NTKClassifier(SmallBlocks(2), alpha=0.1, solver="cg", random_state=0).fit(X, y)
+    assert_array_equal(again.dual_coef_, clf.dual_coef_)
+
+
+def test_the_gram_matrix_is_never_formed_where_it_does_not_fit(monkeypatch):
+    monkeypatch.setattr("skntk._classifier._fits", lambda n_matrices, X: False)
+    monkeypatch.setattr("skntk._classifier.gram_matrix", None)
+    X, y = samples(100)
+    clf = NTKClassifier(SmallBlocks(1), alpha=0.1, random_state=0).fit(X, y)
+    assert clf.n_iter_ > 1
+    assert clf.score(X, y) > 0.9
+
+
+def test_other_times_after_conjugate_gradients():
+    X, y = samples()
+    clf = NTKClassifier("fc1", solver="cg", alpha=0.1, random_state=0).fit(X, y)
+    early = clf.at_time(0.5)
+    expected = NTKClassifier("fc1", time=0.5, alpha=0.1).fit(X, y)
+    assert_allclose(early.dual_coef_, expected.dual_coef_, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"time": 2.0}, ValueError, "solver='cg' cannot stop at time=2.0"),
+        ({"max_iter": 0}, ValueError, "max_iter=0"),
+        ({"tol": 0.0}, ValueError, "tol=0.0"),
+        ({"tol": "a"}, TypeError, "tol"),
+    ],
+)
+def test_wrong_options(params, error, message):
+    with pytest.raises(error, match=message):
+        NTKClassifier("fc1", solver="cg", **params).fit(*samples())
+
+
+def test_precomputed_matrices_serve_too():
+    X, y = samples()
+    gram = FullyConnectedNTK(1)(X)
+    clf = NTKClassifier("precomputed", solver="cg", alpha=0.1, random_state=0).fit(gram, y)
+    expected = NTKClassifier("fc1", alpha=0.1).fit(X, y)
+    assert_allclose(clf.decision_function(gram), expected.decision_function(X), atol=1e-6)
+
+
+def test_progress_is_told(monkeypatch):
+    seen = []
+
+    class Listener:
+        def setup(self, estimator, context): ...
+
+        def teardown(self, estimator, context): ...
+
+        def on_fit_task_begin(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            seen.append(context.task_name)
+
+    X, y = samples()
+    clf = NTKClassifier(SmallBlocks(1), solver="cg", alpha=0.1).set_callbacks(Listener())
+    clf.fit(X, y)
+    assert seen.count("step") == 10 + clf.n_iter_
+    assert seen[-1] == "fit"
+    assert [name for name in seen if name in ("gram", "solve")] == ["gram", "solve"]
