@@ -1,8 +1,9 @@
-"""Attacks made of JAX alone, to run inside a compiled training step."""
+"""Attacks on networks, a compiled step at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +11,30 @@ import numpy as np
 
 from ._adversarial_training import AdversarialTraining
 
-__all__ = ["perturb"]
+__all__ = ["Budget", "ascend", "make_budget"]
+
+#: eps, size of a step, and the lowest and highest value of a feature or None.
+Budget = tuple[float, float, tuple[float, float] | None]
 
 
-def perturb(
-    adversary: AdversarialTraining,
+def make_budget(adversary: AdversarialTraining) -> Budget:
+    """The numbers of an adversary: nothing is compiled again for others."""
+    return adversary.eps, adversary.step_size, adversary.clip_values
+
+
+def ascend(
+    norm: float,
+    budget: Budget,
     outputs: Callable[[jax.Array], jax.Array],
     x: jax.Array,
     labels: jax.Array,
+    points: jax.Array,
 ) -> jax.Array:
-    """Adversarial examples (n, d) of a function from (n, d) to decision outputs (n, k).
+    """One step from `points` (n, d) within the ball around `x`.
 
-    The objective is the cross-entropy in a form whose gradient has the same direction and
-    does not vanish on confident samples: the soft maximum of the other logits less that
-    of the label.
+    `outputs` maps (n, d) to decision outputs (n, k). The objective is the cross-entropy in a
+    form whose gradient has the same direction and does not vanish on confident samples: the
+    soft maximum of the other logits less that of the label.
     """
 
     def objective(points: jax.Array) -> jax.Array:
@@ -33,13 +44,11 @@ def perturb(
         others = jax.nn.logsumexp(jnp.where(is_label, -jnp.inf, logits), axis=1)
         return jnp.sum(others - jnp.sum(jnp.where(is_label, logits, 0), axis=1))
 
-    def step(_: int, points: jax.Array) -> jax.Array:
-        gradient = jax.grad(objective)(points)
-        points = points + adversary.step_size * _steepest(adversary.norm, gradient)
-        points = x + _project(adversary, points - x)
-        return points if adversary.clip_values is None else jnp.clip(points, *adversary.clip_values)
-
-    return jax.lax.fori_loop(0, adversary.n_steps, step, x)
+    eps, step_size, clip_values = budget
+    gradient = jax.grad(objective)(points)
+    points = points + step_size * _steepest(norm, gradient)
+    points = x + _project(norm, eps, points - x)
+    return points if clip_values is None else jnp.clip(points, *clip_values)
 
 
 def _steepest(norm: float, gradient: jax.Array) -> jax.Array:
@@ -49,8 +58,8 @@ def _steepest(norm: float, gradient: jax.Array) -> jax.Array:
     return gradient / jnp.where(length > 0, length, 1)
 
 
-def _project(adversary: AdversarialTraining, delta: jax.Array) -> jax.Array:
-    if adversary.norm == np.inf:
-        return jnp.clip(delta, -adversary.eps, adversary.eps)
+def _project(norm: float, eps: Any, delta: jax.Array) -> jax.Array:
+    if norm == np.inf:
+        return jnp.clip(delta, -eps, eps)
     length = jnp.linalg.norm(delta, axis=1, keepdims=True)
-    return delta * jnp.minimum(1, adversary.eps / jnp.where(length > 0, length, 1))
+    return delta * jnp.minimum(1, eps / jnp.where(length > 0, length, 1))

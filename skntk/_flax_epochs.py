@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.callback import CallbackSupportMixin
@@ -32,7 +31,6 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
         if self._optimizer != optimizer:  # another one knows nothing of this one's state
             self._optimizer = optimizer
             self._optimizer_state = init_optimizer(optimizer, self.params_, rate)
-        data = jnp.asarray(X), jnp.asarray(labels)
         state = {"estimator": self, "reconstruction_attributes": self._fitted_attributes}
         root = self._init_callback_context(max_subtasks=self.max_epochs)
         root.call_on_fit_task_begin(**state)
@@ -48,7 +46,7 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
                 self.adversary,
                 self._state(),
                 self._optimizer_state,
-                data,
+                (X, labels),
                 mini_batches(len(X), self.batch_size, self._random, X.dtype),
                 rate,
             )

@@ -139,7 +139,13 @@ def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
             f"module={module!r} must be a Linen module, an NNX module class, or a function from "
             "nnx.Rngs to an NNX module; a trained NNX module goes to FlaxClassifier.from_params."
         )
-    built = nnx.eval_shape(lambda: _build(module, jax.random.key(0)))
+    try:
+        built = nnx.eval_shape(lambda: _build(module, jax.random.key(0)))
+    except TypeError as error:
+        raise TypeError(
+            f"module={module!r} makes no NNX module of nnx.Rngs: {error}. A function of "
+            "parameters and inputs needs its params."
+        ) from error
     if not isinstance(built, nnx.Module):
         raise TypeError(f"module={module!r} made a {type(built).__name__}, not an NNX module.")
     graph, *templates = _split(built)
