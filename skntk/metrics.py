@@ -21,9 +21,10 @@ from .attacks._search import Objective
 from .dynamics._geometry import (
     as_kernel,
     concentration,
-    distances_from_products,
     frobenius_products,
-    polar_from_products,
+    normalize,
+    pairwise_distances,
+    polar_from_distances,
     top_eigenpairs,
 )
 
@@ -180,8 +181,7 @@ def kernel_distance(K1: ArrayLike, K2: ArrayLike) -> float:
     >>> kernel_distance([[1, 0], [0, 1]], [[3, 0], [0, 3]])
     0.0
     """
-    kernels = _as_stack([K1, K2], ["K1", "K2"])
-    return float(distances_from_products(frobenius_products(kernels, kernels))[0, 1])
+    return float(_distances([K1, K2], ["K1", "K2"])[0][0, 1])
 
 
 def polar_coordinates(kernels: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, NDArray]:
@@ -212,8 +212,9 @@ def polar_coordinates(kernels: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray
     >>> radius
     array([0. , 0.5, 1. ])
     """
-    stack = _as_stack(kernels, [f"kernels[{t}]" for t in range(len(kernels))])  # type: ignore[arg-type]
-    return polar_from_products(frobenius_products(stack, stack))
+    names = [f"kernels[{t}]" for t in range(len(kernels))]  # type: ignore[arg-type]
+    distances, norms = _distances(kernels, names)
+    return polar_from_distances(distances[0], norms)
 
 
 def spectral_concentration(K: ArrayLike, p: int) -> float:
@@ -239,7 +240,7 @@ def spectral_concentration(K: ArrayLike, p: int) -> float:
     Examples
     --------
     >>> from skntk.metrics import spectral_concentration
-    >>> spectral_concentration([[3.0, 0.0], [0.0, 4.0]], 1)
+    >>> round(spectral_concentration([[3.0, 0.0], [0.0, 4.0]], 1), 2)
     0.64
     """
     K = as_kernel(K, "K")
@@ -248,17 +249,22 @@ def spectral_concentration(K: ArrayLike, p: int) -> float:
         raise ValueError(f"p={p} is more than the {len(K)} eigenvalues of K.")
     if not np.allclose(K, K.T, rtol=1e-5, atol=1e-5 * np.abs(K).max()):
         raise ValueError("K is not symmetric; give a kernel matrix.")
-    return float(concentration(top_eigenpairs(K, p)[0], np.vdot(K, K), p))
+    values, _ = top_eigenpairs(K, p)
+    return float(concentration(values, np.array(normalize(K)[0]), p))
 
 
-def _as_stack(kernels: Any, names: list[str]) -> NDArray:
-    stack = [as_kernel(K, name) for K, name in zip(kernels, names, strict=True)]
-    if not stack:
+def _distances(kernels: Any, names: list[str]) -> tuple[NDArray, NDArray]:
+    """Pairwise distances (T, T) of kernels, and their norms (T,)."""
+    checked = [as_kernel(K, name) for K, name in zip(kernels, names, strict=True)]
+    if not checked:
         raise ValueError("kernels is empty; give at least one.")
-    if len({K.shape for K in stack}) > 1:
-        shapes = [K.shape for K in stack]
+    shapes = [K.shape for K in checked]
+    if len(set(shapes)) > 1:
         raise ValueError(f"Kernels of shapes {shapes} differ; give them on the same samples.")
-    return np.stack(stack)
+    norms, units = zip(*map(normalize, checked), strict=True)
+    differences = np.stack(units) - units[0]
+    products = frobenius_products(differences, differences)
+    return pairwise_distances(products, np.array(norms)), np.array(norms)
 
 
 class _RobustScorer:

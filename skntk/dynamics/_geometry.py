@@ -1,6 +1,8 @@
-"""How kernels differ: distances, polar coordinates, concentration (Eq. 12, 13).
+r"""How kernels differ: distances, polar coordinates, concentration (Eq. 12, 13).
 
-All of it but the top eigenpairs follows from the Frobenius products of every two kernels.
+Kernels that are almost the same are what a lazy network has, and ``1 - cos`` of them is rounding
+error. So everything here goes by differences of kernels of unit norm:
+:math:`1 - \cos(K, L) = |K / |K| - L / |L||^2 / 2`.
 """
 
 from __future__ import annotations
@@ -8,21 +10,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 __all__ = [
     "as_kernel",
     "concentration",
-    "distances_from_products",
     "frobenius_products",
-    "polar_from_products",
-    "subspace_products",
+    "normalize",
+    "pairwise_distances",
+    "polar_from_distances",
+    "top_distances",
     "top_eigenpairs",
 ]
 
 #: Smallest matrix for which Lanczos iteration beats reducing the whole of it.
 _LANCZOS_SIZE = 200
+#: Eigenvalues closer than this, relative to the largest, count as one of several vectors.
+_MULTIPLE = 1e-10
 
 
 def as_kernel(K: ArrayLike, name: str) -> NDArray:
@@ -31,7 +37,9 @@ def as_kernel(K: ArrayLike, name: str) -> NDArray:
     Raises
     ------
     ValueError
-        If it is not finite, square and real.
+        If it is not square, or not finite.
+    TypeError
+        If it does not hold real numbers.
     """
     K = np.asarray(K)
     if K.ndim != 2 or K.shape[0] != K.shape[1] or K.shape[0] == 0:
@@ -43,36 +51,54 @@ def as_kernel(K: ArrayLike, name: str) -> NDArray:
     return K.astype(np.float64, copy=False)
 
 
+def normalize(kernel: NDArray) -> tuple[float, NDArray]:
+    """Frobenius norm of a kernel, and the kernel divided by it; a zero kernel stays as it is."""
+    largest = float(np.abs(kernel).max())
+    if largest == 0:
+        return 0.0, kernel
+    scaled = kernel / largest  # so that no square overflows, or all of them vanish
+    length = float(np.linalg.norm(scaled))
+    return largest * length, scaled / length
+
+
 def frobenius_products(left: NDArray, right: NDArray) -> NDArray:
     """Products <K_i, K_j>_F of two stacks (S, n, n) and (T, n, n), as one matrix product."""
     return left.reshape(len(left), -1) @ right.reshape(len(right), -1).T
 
 
-def distances_from_products(products: NDArray) -> NDArray:
+def pairwise_distances(products: NDArray, norms: NDArray) -> NDArray:
     """Pairwise kernel distances (Eq. 12).
 
     Parameters
     ----------
     products : ndarray of shape (T, T)
-        <K_i, K_j>_F.
+        Frobenius products of D_t, the kernels of unit norm less the first of them.
+    norms : ndarray of shape (T,)
+        Norms that the kernels had.
 
     Returns
     -------
     distances : ndarray of shape (T, T)
         In [0, 2], and 0 on the diagonal. A zero kernel is at distance 1 of all others.
     """
-    distances = 1 - _cosines(products)
+    squares = products.diagonal()
+    distances = np.clip((squares[:, None] + squares) / 2 - products, 0, 2)
+    distances[(norms == 0)[:, None] | (norms == 0)] = 1
     np.fill_diagonal(distances, 0)
     return distances
 
 
-def polar_from_products(products: NDArray) -> tuple[NDArray, NDArray]:
-    """Radius and angle of every kernel as seen from the first (Eq. 13).
+def polar_from_distances(distances: NDArray, norms: NDArray) -> tuple[NDArray, NDArray]:
+    r"""Radius and angle of every kernel as seen from the first (Eq. 13).
+
+    Of two kernels, :math:`|K - L|^2 = (|K| - |L|)^2 + 2 |K| |L| d(K, L)`.
 
     Parameters
     ----------
-    products : ndarray of shape (T, T)
-        <K_i, K_j>_F in order of time.
+    distances : ndarray of shape (T,)
+        Kernel distance of each to the first, in order of time.
+    norms : ndarray of shape (T,)
+        Norm of each.
 
     Returns
     -------
@@ -81,37 +107,62 @@ def polar_from_products(products: NDArray) -> tuple[NDArray, NDArray]:
     angle : ndarray of shape (T,)
         In radians.
     """
-    squares = products.diagonal()
-    moved = np.sqrt(np.maximum(squares - 2 * products[:, 0] + squares[0], 0))
-    moved[0] = 0
+    turned = np.sqrt(2 * distances) * np.sqrt(norms) * np.sqrt(norms[0])
+    moved = np.hypot(norms - norms[0], turned)
     radius = moved / moved[-1] if moved[-1] > 0 else np.zeros_like(moved)
-    angle = np.arccos(_cosines(products)[:, 0])
-    angle[0] = 0
-    return radius, angle
+    return radius, 2 * np.arcsin(np.sqrt(distances / 2))
 
 
-def concentration(eigenvalues: NDArray, squared_norm: Any, p: int) -> NDArray:
-    """Share of the squared Frobenius norm in the top p of descending eigenvalues (..., q)."""
-    top = np.square(eigenvalues[..., :p]).sum(axis=-1)
-    return np.divide(top, squared_norm, out=np.zeros_like(top), where=np.asarray(squared_norm) > 0)
+def concentration(eigenvalues: NDArray, norms: NDArray, p: int) -> NDArray:
+    """Share of the squared norms (...) in the top p of descending eigenvalues (..., q)."""
+    top = eigenvalues[..., :p]
+    shares = np.divide(top, norms[..., None], out=np.zeros_like(top), where=norms[..., None] > 0)
+    return np.minimum(np.square(shares).sum(axis=-1), 1)
 
 
 def top_eigenpairs(kernel: NDArray, p: int) -> tuple[NDArray, NDArray]:
     """Largest p eigenvalues (p,), descending, and their eigenvectors (n, p)."""
     n = len(kernel)
-    if n < _LANCZOS_SIZE or p >= n // 4 or not kernel.any():
-        values, vectors = np.linalg.eigh(kernel)
-    else:
-        # A fixed start, so that the same kernel always has the same eigenvectors.
-        start = np.random.default_rng(0).uniform(-1, 1, n).astype(kernel.dtype)
+    scale = np.abs(kernel).max() or 1.0
+    kernel = kernel / scale
+    pairs = _lanczos(kernel, p) if n >= _LANCZOS_SIZE and p < n // 4 else None
+    if pairs is None:
+        pairs = scipy.linalg.eigh(kernel, subset_by_index=(n - p, n - 1), check_finite=False)
+    values, vectors = pairs
+    return values[::-1] * scale, np.ascontiguousarray(vectors[:, ::-1])
+
+
+def _lanczos(kernel: NDArray, p: int) -> tuple[NDArray, NDArray] | None:
+    """Largest p eigenpairs, ascending; None unless there is no doubt that they are those.
+
+    Lanczos iteration sees an eigenvalue of several eigenvectors once, and the kernel of a wide
+    network with k outputs has little else: each of its eigenvalues comes almost k times.
+    """
+    # A fixed start, so that the same kernel always has the same eigenvectors.
+    start = np.random.default_rng(0).uniform(-1, 1, len(kernel))
+    try:
         values, vectors = eigsh(kernel, k=p, which="LA", v0=start)
-    return values[::-1][:p], np.ascontiguousarray(vectors[:, ::-1][:, :p])
+        margin = _MULTIPLE * np.abs(values).max()
+        if (np.diff(values) <= margin).any():
+            return None
+        rest = LinearOperator(
+            kernel.shape,
+            matvec=lambda x: kernel @ x - vectors @ (values * (vectors.T @ x)),
+            dtype=kernel.dtype,
+        )
+        overlooked = eigsh(
+            rest, k=1, which="LA", v0=start[::-1], tol=1e-6, return_eigenvectors=False
+        )
+    except ArpackError:  # no convergence, or nothing to start with
+        return None
+    return None if overlooked[0] > values[0] - margin else (values, vectors)
 
 
-def subspace_products(values: NDArray, vectors: NDArray) -> NDArray:
-    r"""Frobenius products of kernels cut down to their top p eigenpairs, none of them formed.
+def top_distances(values: NDArray, vectors: NDArray) -> tuple[NDArray, NDArray]:
+    r"""Compare kernels cut down to their top p eigenpairs with the first, none of them formed.
 
-    :math:`\langle V L V^T, W M W^T \rangle = \sum_{ab} l_a m_b (v_a \cdot w_b)^2`.
+    With :math:`[V, W] = QR`, the difference
+    :math:`V L V^T - W M W^T` has the norm of :math:`R \, diag(L, -M) R^T`.
 
     Parameters
     ----------
@@ -120,17 +171,18 @@ def subspace_products(values: NDArray, vectors: NDArray) -> NDArray:
 
     Returns
     -------
-    products : ndarray of shape (T, T)
+    distances : ndarray of shape (T,)
+        Kernel distance of each to the first.
+    norms : ndarray of shape (T,)
+        Norm of each.
     """
-    n_kernels, n, p = vectors.shape
-    rows = vectors.transpose(0, 2, 1).reshape(n_kernels * p, n)
-    weights = values.reshape(-1)
-    overlaps = np.square(rows @ rows.T) * np.outer(weights, weights)
-    return overlaps.reshape(n_kernels, p, n_kernels, p).sum(axis=(1, 3))
-
-
-def _cosines(products: NDArray) -> NDArray:
-    norms = np.sqrt(products.diagonal())
-    scale = np.outer(norms, norms)
-    cosines = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
-    return np.clip(cosines, -1, 1)
+    norms, units = zip(*map(normalize, values), strict=True)
+    distances = np.zeros(len(values))
+    for t in range(1, len(values)):
+        if norms[0] == 0 or norms[t] == 0:
+            distances[t] = 1
+            continue
+        triangle: Any = np.linalg.qr(np.hstack([vectors[0], vectors[t]]), mode="r")
+        difference = (triangle * np.concatenate([units[0], -units[t]])) @ triangle.T
+        distances[t] = min(np.vdot(difference, difference) / 2, 2)
+    return distances, np.array(norms)

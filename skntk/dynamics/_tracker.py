@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,25 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from .._adversarial_training import AdversarialTraining
+from .._box import check_clip_values
 from .._precision import precision
 from .._validation import check_boolean, check_integer
-from ._geometry import (
-    concentration,
-    distances_from_products,
-    frobenius_products,
-    polar_from_products,
-    subspace_products,
-    top_eigenpairs,
-)
+from ._results import RecordedKernels
 from ._snapshots import SnapshotError, SnapshotStore
 
 __all__ = ["KernelDynamicsTracker"]
 
-#: Bytes of kernels read into memory at a time, twice, for their products.
-_BLOCK_BYTES = 256 * 2**20
+#: What the settings of a directory begin with, so that no other version's are misread.
+_FORMAT = "skntk kernel dynamics 1"
 
 
-class KernelDynamicsTracker:
+class KernelDynamicsTracker(RecordedKernels):
     r"""Record the tangent kernel of a network through its training (Sec. 5, App. E).
 
     The kernel is the empirical one on a fixed reference batch, between all N inputs and k
@@ -97,7 +91,7 @@ class KernelDynamicsTracker:
     >>> tracker.steps_
     array([0, 1, 2])
     >>> tracker.frobenius_norm_.round(2)
-    array([5.66, 6.93, 16.97])
+    array([ 5.66,  6.93, 16.97])
     """
 
     def __init__(
@@ -111,24 +105,26 @@ class KernelDynamicsTracker:
         directory: Any = None,
         resume: bool = False,
     ):
-        self.X = check_array(X, dtype=[np.float64, np.float32], order="C", allow_nd=True)
-        self.y = None if y is None else np.asarray(y)
+        # A copy: the batch is to stay as it is, whatever becomes of the caller's.
+        options: Any = {"order": "C", "copy": True, "allow_nd": True, "input_name": "X"}
+        self.X = check_array(X, dtype=[np.float64, np.float32], **options)
+        self.y = None if y is None else np.array(y)
         if self.y is not None and self.y.shape != (len(self.X),):
             raise ValueError(
                 f"X has {len(self.X)} samples and y has shape {self.y.shape}; give a label each."
             )
         self.n_samples = len(self.X)
-        # As text: this is kept with the kernels, to order their samples by class.
-        self.labels = None if self.y is None else np.array([str(v) for v in self.y.tolist()])
+        self.labels = None if self.y is None else _as_json(self.y)
         self.every = check_integer("every", every, low=1)
-        if adversary is not None and not isinstance(adversary, AdversarialTraining):
-            raise TypeError(f"adversary={adversary!r} must be an AdversarialTraining or None.")
         self.adversary = adversary
+        if adversary is not None:
+            self._check_adversary()
         self.top = _check_top(top)
         check_boolean("resume", resume)
-        self._kernels: dict[int, NDArray] = {}
-        self._facts: dict[int, dict[str, Any]] = {}
-        self._store = None
+        # With the names of its features, where it came with them: scikit-learn compares them.
+        frame: Any = type(X)
+        self._framed = partial(frame, columns=X.columns) if hasattr(X, "columns") else np.asarray
+        self._kernels, self._facts, self._store = {}, {}, None
         if directory is not None:
             self._store = SnapshotStore(directory, self._settings(), resume=resume)
             self._read_store()
@@ -156,6 +152,8 @@ class KernelDynamicsTracker:
         tracker = cls.__new__(cls)
         tracker._store = SnapshotStore.open(directory)
         settings = tracker._store.settings
+        if settings.get("format") != _FORMAT:
+            raise SnapshotError(f"{str(directory)!r} holds no checkpoints of this version.")
         tracker.X = tracker.y = tracker.adversary = None
         tracker.n_samples = settings["n_samples"]
         tracker.labels = None if settings["labels"] is None else np.array(settings["labels"])
@@ -175,90 +173,41 @@ class KernelDynamicsTracker:
             ``apply_fn(params, x)`` gives outputs (n, k) for inputs like `X`. Pass the same
             function every time, or it is compiled every time.
         params : tree of arrays
-            Parameters at this step.
+            Parameters at this step. Every array counts as trained, so leave out those that
+            are not: ``lambda params, x: module.apply({"params": params, **frozen}, x)``.
         step : int
             Number of the step; each is recorded once.
         """
         # Here, so that the tracker is there without Flax.
-        from .._flax_network import FunctionNetwork, as_numpy
+        from .._flax_network import FunctionNetwork, as_numpy, count_outputs
         from ..kernels._empirical import tangent_gram
 
         self._check_can_record()
-        step = check_integer("step", step, low=0)
+        if not callable(apply_fn):
+            raise TypeError(f"apply_fn={apply_fn!r} must be a function of (params, x).")
+        # A training state counts its steps in an array.
+        step = check_integer("step", step.item() if hasattr(step, "item") else step, low=0)
         params = as_numpy(params, self.X.dtype)
-        if self._is_recorded(step, params):
-            return
         network = FunctionNetwork(apply_fn, self.X.shape[1:])
         X = self.X.reshape(len(self.X), -1)
-        if self.adversary is not None:
-            X = self._attacked(network, params, X)
-        self._keep(step, tangent_gram(network, params, {}, X), params)
+        n_outputs = count_outputs(network, params, {}, X.shape[1])
 
-    def kernel(self, step: int) -> NDArray:
-        """Kernel (N k, N k) at a recorded step; row index = sample * k + output.
+        def kernel() -> NDArray:
+            attacked = X if self.adversary is None else self._attacked(network, params, n_outputs)
+            return tangent_gram(network, params, {}, attacked)
 
-        Raises
-        ------
-        KeyError
-            If the step was not recorded.
-        """
-        if step not in self._facts:
-            raise KeyError(f"step={step!r} was not recorded; steps_ are {self.steps_.tolist()}.")
-        if self._store is None:
-            return self._kernels[step].copy()
-        return self._store.load(_name(step))[0]["kernel"]
-
-    @property
-    def steps_(self) -> NDArray:
-        """Steps that were recorded, in order."""
-        return np.array(sorted(self._facts), dtype=int)
-
-    @property
-    def eigenvalues_(self) -> NDArray:
-        """Largest eigenvalues (T, max(top)), descending."""
-        return self._stacked("eigenvalues")
-
-    @property
-    def frobenius_norm_(self) -> NDArray:
-        """Frobenius norm of each kernel (T,)."""
-        return np.sqrt(self._stacked("squared_norm"))
-
-    @property
-    def concentration_(self) -> dict[int, NDArray]:
-        """Share of the squared norm in the top p eigenvalues, by p (T,)."""
-        squares = self._stacked("squared_norm")
-        return {p: concentration(self.eigenvalues_, squares, p) for p in self.top}
-
-    @property
-    def distances_(self) -> NDArray:
-        """Pairwise kernel distances (T, T), Eq. 12."""
-        return distances_from_products(self._products)
-
-    @property
-    def polar_radius_(self) -> NDArray:
-        """Distance from the first kernel, in units of the last one's (T,), Eq. 13."""
-        return polar_from_products(self._products)[0]
-
-    @property
-    def polar_angle_(self) -> NDArray:
-        """Angle to the first kernel in radians (T,), Eq. 13."""
-        return polar_from_products(self._products)[1]
-
-    @property
-    def top_polar_radius_(self) -> dict[int, NDArray]:
-        """Radius within the top eigenspaces, by p (T,)."""
-        return {p: polar[0] for p, polar in self._top_polar.items()}
-
-    @property
-    def top_polar_angle_(self) -> dict[int, NDArray]:
-        """Angle within the top eigenspaces, by p (T,)."""
-        return {p: polar[1] for p, polar in self._top_polar.items()}
+        self._record(step, n_outputs, _digest_tree(params, repr(self.adversary)), kernel)
 
     # --- scikit-learn's fit callback -----------------------------------------------------
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Check, before training, that the batch suits the network."""
         self._check_can_record()
+        if not hasattr(estimator, "empirical_ntk"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no empirical_ntk to record; set the tracker as a "
+                "callback of a FlaxClassifier itself."
+            )
         if self.X.ndim != 2:
             raise ValueError(f"X has shape {self.X.shape}; an estimator takes (N, d).")
         if self._adversary_of(estimator) is not None and self.y is None:
@@ -283,32 +232,62 @@ class KernelDynamicsTracker:
         if context.task_name == "fit" or fitted_estimator.n_epochs_ % self.every == 0:
             self._record_estimator(fitted_estimator)
 
-    def _record_estimator(self, network: Any) -> None:
-        step = int(network.n_epochs_)
-        if self._is_recorded(step, network.params_):
-            return
-        adversary = self._adversary_of(network)
-        X = self.X if adversary is None else network.attack(self.X, self.y, adversary)
-        self._keep(step, network.empirical_ntk(X), network.params_)
-
-    def _adversary_of(self, network: Any) -> AdversarialTraining | None:
-        return self.adversary or getattr(network, "adversary", None)
-
-    def _attacked(self, network: Any, params: Any, X: NDArray) -> NDArray:
+    def _record_estimator(self, estimator: Any) -> None:
         from .._flax_network import count_outputs
+
+        adversary = self._adversary_of(estimator)
+        weights = estimator.params_, estimator.constants_
+        n_outputs = count_outputs(estimator._network, *weights, estimator.n_features_in_)
+
+        def kernel() -> NDArray:
+            X = self._framed(self.X)
+            if adversary is not None:
+                X = self._framed(estimator.attack(X, self.y, adversary))
+            return estimator.empirical_ntk(X)
+
+        network = _digest_tree(*weights, estimator.anchor_, repr(adversary))
+        self._record(int(estimator.n_epochs_), n_outputs, network, kernel)
+
+    def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
+        return self.adversary or getattr(estimator, "adversary", None)
+
+    def _attacked(self, network: Any, params: Any, n_outputs: int) -> NDArray:
         from .._flax_training import attack
 
-        n_classes = max(2, count_outputs(network, params, {}, X.shape[1]))
-        y = self.y
-        if y is None or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= n_classes:
+        n_classes = max(2, n_outputs)
+        y: Any = self.y
+        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= n_classes:
             raise ValueError(
-                f"y={y!r} cannot label an attack on {n_classes} classes; give indices of outputs."
+                f"y holds {np.unique(y).tolist()}, which cannot label an attack on {n_classes} "
+                "classes; give indices of outputs."
             )
         state = {"params": params, "constants": {}, "origin": None, "anchor": None}
+        X = self.X.reshape(len(self.X), -1)
         with precision(X.dtype):
             return np.asarray(attack(network, n_classes, self.adversary, state, X, y))
 
-    # --- keeping and reading -------------------------------------------------------------
+    # --- both -----------------------------------------------------------------------------
+
+    def _record(
+        self, step: int, n_outputs: int, network: str, kernel: Callable[[], NDArray]
+    ) -> None:
+        """Record a kernel unless it is there already; `network` is a digest of what it is of."""
+        if step in self._facts:
+            if self._facts[step]["network"] != network:
+                raise SnapshotError(
+                    f"step {step} was recorded with other parameters or another adversary; use one "
+                    "tracker, and one directory, for one training run."
+                )
+            return
+        if max(self.top) > self.n_samples * n_outputs:
+            raise ValueError(
+                f"top={self.top} asks for {max(self.top)} eigenvalues of a kernel of "
+                f"{self.n_samples * n_outputs} rows; give more samples, or smaller values."
+            )
+        K = kernel()
+        if not np.isfinite(K).all():
+            raise ValueError(f"The kernel at step {step} holds NaN or infinity; did it diverge?")
+        self._save(step, K, network)
 
     def _check_can_record(self) -> None:
         if self.X is None:
@@ -317,56 +296,17 @@ class KernelDynamicsTracker:
                 "same X and resume=True."
             )
 
-    def _is_recorded(self, step: int, params: Any) -> bool:
-        """Whether a step is there; raise if it is another run's."""
-        if step not in self._facts:
-            return False
-        if self._facts[step]["params"] != _digest_tree(params):
-            raise SnapshotError(
-                f"step {step} was recorded with other parameters; use one tracker, and one "
-                "directory, for one training run."
-            )
-        return True
-
-    def _keep(self, step: int, kernel: NDArray, params: Any) -> None:
-        n_top = max(self.top)
-        if n_top > len(kernel):
-            raise ValueError(
-                f"top={self.top} asks for {n_top} eigenvalues of a kernel of {len(kernel)} rows; "
-                "give more samples, or smaller values."
-            )
-        if not np.isfinite(kernel).all():
-            raise ValueError(f"The kernel at step {step} holds NaN or infinity; did it diverge?")
-        values, vectors = top_eigenpairs(kernel, n_top)
-        arrays = {"kernel": kernel, "eigenvalues": values, "eigenvectors": vectors}
-        facts = {"step": step, "params": _digest_tree(params)}
-        if self._store is None:
-            self._kernels[step] = kernel
-        else:
-            self._store.save(_name(step), arrays, **facts)
-        self._learn(arrays, facts)
-
-    def _learn(self, arrays: dict[str, NDArray], facts: dict[str, Any]) -> None:
-        kernel = arrays["kernel"].astype(np.float64, copy=False)
-        self._facts[facts["step"]] = {
-            "params": facts["params"],
-            "eigenvalues": arrays["eigenvalues"],
-            "eigenvectors": arrays["eigenvectors"],
-            "squared_norm": np.vdot(kernel, kernel),
-        }
-        for name in ("_products", "_top_polar"):
-            self.__dict__.pop(name, None)
-
-    def _read_store(self) -> None:
-        assert self._store is not None
-        for name in self._store.names():
-            try:
-                self._learn(*self._store.load(name))
-            except SnapshotError as error:
-                warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=3)
+    def _check_adversary(self) -> None:
+        adversary = self.adversary
+        if not isinstance(adversary, AdversarialTraining):
+            raise TypeError(f"adversary={adversary!r} must be an AdversarialTraining or None.")
+        if self.y is None:
+            raise ValueError("y=None, but an adversary is given; give the labels of X.")
+        check_clip_values(adversary.clip_values, self.X.reshape(len(self.X), -1))
 
     def _settings(self) -> dict[str, Any]:
         return {
+            "format": _FORMAT,
             "batch": _digest(self.X),
             "n_samples": self.n_samples,
             "labels": None if self.labels is None else self.labels.tolist(),
@@ -375,65 +315,30 @@ class KernelDynamicsTracker:
             "top": list(self.top),
         }
 
-    def _stacked(self, name: str) -> NDArray:
-        if not self._facts:
-            raise ValueError(
-                "Nothing was recorded yet; fit a network with this tracker among its callbacks, "
-                "or call record."
-            )
-        return np.stack([self._facts[step][name] for step in self.steps_.tolist()])
-
-    @cached_property
-    def _products(self) -> NDArray:
-        squares = self._stacked("squared_norm")
-        products = np.diag(squares)
-        for rows, left in self._blocks():
-            for columns, right in self._blocks():
-                if columns.start > rows.start:
-                    continue
-                block = frobenius_products(left, right if columns != rows else left)
-                products[rows, columns], products[columns, rows] = block, block.T
-        return products
-
-    @cached_property
-    def _top_polar(self) -> dict[int, tuple[NDArray, NDArray]]:
-        values = self._stacked("eigenvalues").astype(np.float64)
-        vectors = self._stacked("eigenvectors").astype(np.float64)
-        return {
-            p: polar_from_products(subspace_products(values[:, :p], vectors[:, :, :p]))
-            for p in self.top
-        }
-
-    def _blocks(self) -> Iterator[tuple[slice, NDArray]]:
-        """Stacks of as many kernels as may be in memory at once, in float64."""
-        steps = self.steps_.tolist()
-        size = len(self._facts[steps[0]]["eigenvectors"])
-        block = max(1, _BLOCK_BYTES // (8 * size * size))
-        for start in range(0, len(steps), block):
-            chosen = steps[start : start + block]
-            kernels = [self.kernel(step).astype(np.float64, copy=False) for step in chosen]
-            yield slice(start, start + len(chosen)), np.stack(kernels)
-
 
 def _check_top(top: Any) -> tuple[int, ...]:
-    sizes = (top,) if isinstance(top, int) else tuple(top)
+    sizes = (top,) if isinstance(top, Integral) else top
+    if isinstance(sizes, str) or not hasattr(sizes, "__iter__"):
+        raise TypeError(f"top={top!r} must be a tuple of integers.")
+    sizes = tuple(check_integer("top", p, low=1) for p in sizes)
     if not sizes:
         raise ValueError("top is empty; give at least one number of eigenvalues.")
-    return tuple(check_integer("top", p, low=1) for p in sizes)
+    return sizes
 
 
-def _name(step: int) -> str:
-    return f"step-{step:010d}"
+def _as_json(y: NDArray) -> NDArray:
+    """Labels as JSON can keep them: numbers and strings as they are, all else as text."""
+    return y if y.dtype.kind in "biufU" else np.array([str(label) for label in y.tolist()])
 
 
-def _digest_tree(params: Any) -> str:
+def _digest_tree(*tree: Any) -> str:
     from .._flax_network import as_leaves
 
-    return _digest(*as_leaves(params))
+    return _digest(*as_leaves(tree))
 
 
 def _digest(*arrays: Any) -> str:
-    """SHA-256 of arrays, their types and shapes."""
+    """SHA-256 of arrays and strings, their types and shapes."""
     digest = hashlib.sha256()
     for array in map(np.asarray, arrays):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
