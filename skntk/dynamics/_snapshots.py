@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +28,14 @@ from numpy.typing import NDArray
 __all__ = ["SnapshotError", "SnapshotStore"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TEMPORARY = re.compile(rf"\.{_NAME.pattern}\.(json|[0-9a-f]{{16}}\.npz)\.[0-9]+\.tmp")
 _SETTINGS = "settings"
-_MAX_MANIFEST_BYTES = 2**20
+_MAX_MANIFEST_BYTES = 2**24
+#: What reading something that is no snapshot, or one made to harm, may raise.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, RuntimeError, SyntaxError, zipfile.BadZipFile),
+)
 
 
 class SnapshotError(ValueError):
@@ -55,24 +63,17 @@ class SnapshotStore:
     def __init__(self, directory: Any, settings: dict[str, Any], *, resume: bool = False):
         self.directory, self.settings = Path(directory), settings
         self.directory.mkdir(parents=True, exist_ok=True)
-        for left_behind in self.directory.glob(".*.tmp"):
-            left_behind.unlink(missing_ok=True)
         path = self.directory / f"{_SETTINGS}.json"
         if not os.path.lexists(path):
             _write(path, _seal(settings))
-            return
-        if not resume:
+        elif not resume:
             raise SnapshotError(
                 f"directory={str(directory)!r} already holds checkpoints; pass resume=True to go "
                 "on with them, or another directory."
             )
-        known = _read_settings(self.directory)
-        if known != settings:
-            changed = sorted(key for key in settings if settings[key] != known.get(key))
-            raise SnapshotError(
-                f"directory={str(directory)!r} holds checkpoints of another run, with a different "
-                f"{' and '.join(changed) or 'format'}; use the same settings, or another directory."
-            )
+        else:
+            self._check_settings()
+        self._remove(_TEMPORARY)
 
     @classmethod
     def open(cls, directory: Any) -> SnapshotStore:
@@ -92,26 +93,31 @@ class SnapshotStore:
 
         Raises
         ------
+        TypeError
+            If an array could not be written without pickling.
         OSError
             If the disk does not take them, with the path and the number of bytes. What was
             there before is intact.
         """
         path = self._manifest_path(name)
+        for key, array in arrays.items():
+            if array.dtype.kind not in "biufcSU":
+                raise TypeError(f"Array {key!r} of {array.dtype} is not written: it needs pickle.")
         buffer = BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        data = buffer.getvalue()
+        data = buffer.getbuffer()
         manifest = {
+            "name": name,
             "sha256": hashlib.sha256(data).hexdigest(),
             "bytes": len(data),
             "arrays": {key: [list(a.shape), a.dtype.str] for key, a in arrays.items()},
             "facts": facts,
         }
-        data_path = self._data_path(name, manifest)
+        sealed = _seal(manifest)
+        data_path = self._data_path(manifest)
         _write(data_path, data)
-        _write(path, _seal(manifest))
-        for superseded in self.directory.glob(f"{name}.*.npz"):
-            if superseded != data_path:
-                superseded.unlink()
+        _write(path, sealed)
+        self._remove(re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.npz"), keep=data_path.name)
 
     def names(self) -> list[str]:
         """Names of the snapshots that have a manifest, sorted."""
@@ -129,48 +135,65 @@ class SnapshotStore:
         path = self._manifest_path(name)
         try:
             manifest = _unseal(_read(path, limit=_MAX_MANIFEST_BYTES))
+            if manifest["name"] != name:
+                raise SnapshotError(f"it was written as {manifest['name']!r}")
             size = manifest["bytes"]
-            data = _read(self._data_path(name, manifest), limit=size)
+            data = _read(self._data_path(manifest), limit=size)
             if len(data) != size or hashlib.sha256(data).hexdigest() != manifest["sha256"]:
                 raise SnapshotError("its bytes are not those that were written")
             return _read_arrays(data, manifest["arrays"]), manifest["facts"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise SnapshotError(f"Checkpoint {str(path)!r} is damaged: {error}.") from error
-        except zipfile.BadZipFile as error:
-            raise SnapshotError(f"Checkpoint {str(path)!r} is damaged: {error}.") from error
+
+    def _check_settings(self) -> None:
+        known = _read_settings(self.directory)
+        if known != self.settings:
+            keys = sorted(known.keys() | self.settings.keys())
+            changed = [key for key in keys if self.settings.get(key) != known.get(key)]
+            raise SnapshotError(
+                f"directory={str(self.directory)!r} holds checkpoints of another run, with a "
+                f"different {' and '.join(changed)}; use the same settings, or another directory."
+            )
 
     def _manifest_path(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name == _SETTINGS:
             raise SnapshotError(f"{name!r} is no name for a checkpoint.")
         return self.directory / f"{name}.json"
 
-    def _data_path(self, name: str, manifest: dict[str, Any]) -> Path:
-        file = f"{name}.{manifest['sha256'][:16]}.npz"
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", file):
+    def _data_path(self, manifest: dict[str, Any]) -> Path:
+        if not re.fullmatch("[0-9a-f]{64}", manifest["sha256"]):
             raise SnapshotError("its hash is none")
-        return self.directory / file
+        return self.directory / f"{manifest['name']}.{manifest['sha256'][:16]}.npz"
+
+    def _remove(self, pattern: re.Pattern[str], keep: str | None = None) -> None:
+        """Remove files left behind; only those whose whole name says that they are from here."""
+        for file in os.listdir(self.directory):
+            if pattern.fullmatch(file) and file != keep:
+                (self.directory / file).unlink(missing_ok=True)
 
 
 def _read_settings(directory: Path) -> dict[str, Any]:
     path = directory / f"{_SETTINGS}.json"
     try:
         return _unseal(_read(path, limit=_MAX_MANIFEST_BYTES))
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise SnapshotError(f"{str(directory)!r} holds no checkpoints: {error}.") from error
 
 
 def _seal(content: dict[str, Any]) -> bytes:
     """JSON of an object together with a hash of it."""
-    return json.dumps({"content": content, "sha256": _digest(content)}, sort_keys=True).encode()
+    document = {"content": content, "sha256": _digest(content)}
+    sealed = json.dumps(document, sort_keys=True).encode()
+    if len(sealed) > _MAX_MANIFEST_BYTES:
+        raise ValueError(f"A manifest of {len(sealed):,} bytes is too long; give shorter labels.")
+    return sealed
 
 
 def _unseal(data: bytes) -> dict[str, Any]:
     document = json.loads(data)
     content = document.get("content") if isinstance(document, dict) else None
-    if not isinstance(content, dict) or document.get("sha256") != _digest(content):
-        raise SnapshotError("its manifest is not the one that was written")
     # As it would be written again: nothing is accepted but the very bytes.
-    if _seal(content) != data:
+    if not isinstance(content, dict) or _seal(content) != data:
         raise SnapshotError("its manifest is not the one that was written")
     return content
 
@@ -186,11 +209,16 @@ def _read_arrays(data: bytes, expected: dict[str, Any]) -> dict[str, NDArray]:
         if {f"{key}.npy" for key in expected} != set(archive.namelist()):
             raise SnapshotError("its arrays are not those of its manifest")
         for key, (shape, dtype) in expected.items():
-            with archive.open(f"{key}.npy") as stream:
+            entry = archive.getinfo(f"{key}.npy")
+            with archive.open(entry) as stream:
                 found = _read_header(stream)
+                left = entry.file_size - stream.tell()
             if found != (tuple(shape), np.dtype(dtype)):
                 raise SnapshotError(f"array {key!r} has another shape or type than its manifest")
-            with archive.open(f"{key}.npy") as stream:
+            stored = entry.compress_type == zipfile.ZIP_STORED and entry.file_size <= len(data)
+            if not stored or math.prod(shape) * found[1].itemsize != left:
+                raise SnapshotError(f"array {key!r} has another size than its shape")
+            with archive.open(entry) as stream:
                 arrays[key] = npy_format.read_array(stream, allow_pickle=False)
     return arrays
 
@@ -207,19 +235,27 @@ def _read_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 def _read(path: Path, *, limit: int) -> bytes:
     """Contents of a regular file of at most `limit` bytes; links are not followed."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    with os.fdopen(descriptor, "rb") as stream:
-        if os.fstat(descriptor).st_size > limit:
+    flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")  # each on some systems only
+    descriptor = os.open(path, os.O_RDONLY | sum(getattr(os, flag, 0) for flag in flags))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SnapshotError(f"{path.name} is not a file")
+        if status.st_size > limit:
             raise SnapshotError(f"{path.name} is longer than it should be")
-        return stream.read()
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(descriptor)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: Any) -> None:
     """Write a file so that after a crash it is there in full, or as it was before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _naming(path, len(data)):
         try:
-            with open(temporary, "wb") as stream:
+            temporary.unlink(missing_ok=True)
+            with open(temporary, "xb") as stream:  # a new file, never through a link
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
