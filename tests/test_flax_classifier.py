@@ -18,11 +18,10 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from flax import nnx
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
@@ -117,19 +116,18 @@ def targets(y):
     return (y[:, None] == classes).astype(float)
 
 
-# --- scikit-learn's contract ---------------------------------------------------------------
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def quick_compilation():
-    """The checks compile a hundred programs and run each for a moment."""
+    """The tests compile hundreds of programs and run each for a moment."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
 
 
-@pytest.mark.usefixtures("quick_compilation")
+# --- scikit-learn's contract ---------------------------------------------------------------
+
+
 @parametrize_with_checks(
     [FlaxClassifier(MLP, optimizer="adam", learning_rate=0.05, max_epochs=30, random_state=0)]
 )
@@ -244,17 +242,15 @@ def test_pickle_keeps_the_bits_and_the_state_of_training(module, extra):
     assert_same_bits(copy.fit(X, y), clf.fit(X, y))
 
 
-def fitted_outputs(clf, X, y):
-    return clf.fit(X, y).decision_function(X)
-
-
 def test_loky_workers():
+    # Compiled as in the workers, for the same bits: a network that no other test compiles.
+    jax.config.update("jax_disable_most_optimizations", False)
     X, y = samples()
-    clf = network(adversary=AdversarialTraining(0.05))
-    workers = Parallel(n_jobs=2, backend="loky")
-    for outputs in workers(delayed(fitted_outputs)(clf, X, y) for _ in range(2)):
-        np.testing.assert_array_equal(outputs, clone(clf).fit(X, y).decision_function(X))
-    parallel, serial = (cross_val_score(clf, X, y, cv=2, n_jobs=n) for n in (2, 1))
+    clf = network(MLP(features=(7,)), adversary=AdversarialTraining(0.05))
+    parallel, serial = (
+        cross_val_predict(clf, X, y, cv=2, n_jobs=n_jobs, method="decision_function")
+        for n_jobs in (2, 1)
+    )
     np.testing.assert_array_equal(parallel, serial)
 
 
@@ -707,7 +703,8 @@ def test_nothing_recompiles_between_epochs_or_in_a_second_fit(module):
     assert compilations(lambda: clf.set_params(max_epochs=4).fit(X, y, X, y)) == 0
     assert compilations(lambda: clf.set_params(learning_rate=0.3).fit(X[::-1], y, X, y)) == 0
     assert compilations(lambda: clf.set_params(random_state=8).fit(X, y, X, y)) == 0
-    assert compilations(lambda: clf.fit(X[:22], y[:22])) > 0
+    assert compilations(lambda: clf.fit(X[:22], y[:22])) == 0
+    assert compilations(lambda: clf.set_params(batch_size=8).fit(X, y)) > 0
 
 
 @pytest.mark.parametrize(
@@ -1095,11 +1092,12 @@ def test_verbose_prints_every_epoch(capsys):
 
 
 class Recorder:
-    """What a callback is given at the end of every epoch."""
+    """What a callback is given before training and at the end of every epoch."""
 
     def __init__(self, X=None, stop_after=None):
         self.X, self.stop_after = X, stop_after
         self.epochs, self.outputs, self.kernels, self.roots = [], [], [], 0
+        self.begun, self.ended = [], []
 
     def setup(self, estimator, context):
         pass
@@ -1107,10 +1105,11 @@ class Recorder:
     def teardown(self, estimator, context):
         pass
 
-    def on_fit_task_begin(self, estimator, context):
-        pass
+    def on_fit_task_begin(self, estimator, context, *, fitted_estimator):
+        self.begun.append((context.task_name, fitted_estimator))
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        self.ended.append((context.task_name, fitted_estimator))
         if context.task_name != "epoch":
             self.roots += 1
             return False
@@ -1137,6 +1136,31 @@ def test_callbacks_get_an_estimator_that_predicts_at_every_epoch(frame, extra):
         expected = network(max_epochs=epochs, **options).fit(X, y)
         np.testing.assert_array_equal(outputs, expected.decision_function(X))
         np.testing.assert_array_equal(recorder.kernels[epochs - 1], expected.empirical_ntk(X))
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_callbacks_see_the_network_before_and_after_every_epoch(warm_start):
+    X, y = samples()
+    options = {"learning_rate": 0.5, "batch_size": 8}
+    clf = network(max_epochs=3, warm_start=True, **options)
+    if warm_start:
+        clf.fit(X, y)
+    done = 3 if warm_start else 0
+    recorder = Recorder()
+    clf.set_callbacks(recorder).fit(X, y)
+    assert [name for name, _ in recorder.begun] == ["fit", "epoch", "epoch", "epoch"]
+    assert [name for name, _ in recorder.ended] == ["epoch", "epoch", "epoch", "fit"]
+    begun, ended = ([done + k for k in epochs] for epochs in ((0, 0, 1, 2), (1, 2, 3, 3)))
+    for seen, epochs in ((recorder.begun, begun), (recorder.ended, ended)):
+        assert [fitted.n_epochs_ for _, fitted in seen] == epochs
+        for (_, fitted), epoch in zip(seen, epochs, strict=True):
+            # Looked at after training: what a callback was given does not change afterwards.
+            expected = network(max_epochs=epoch, **options).fit(X, y)
+            assert_same_bits(fitted, expected)
+            np.testing.assert_array_equal(fitted.history_["loss"], expected.history_["loss"])
+            np.testing.assert_array_equal(
+                fitted.decision_function(X), expected.decision_function(X)
+            )
 
 
 def test_a_callback_that_returns_true_stops_training():
@@ -1301,40 +1325,39 @@ def test_an_outside_model_cannot_be_centred_in_silence():
 
 # --- optional dependency -------------------------------------------------------------------
 
+WITHOUT = """
+import sys
+import skntk, skntk.metrics, skntk.transfer, skntk.kernels, skntk.attacks
 
-def run_python(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-def test_importing_the_package_does_not_import_flax():
-    result = run_python(
-        "import sys, skntk, skntk.metrics, skntk.transfer, skntk.kernels, skntk.attacks;"
-        "assert 'FlaxClassifier' in dir(skntk);"
-        "print([name for name in ('flax', 'optax') if name in sys.modules])"
-    )
-    assert result.stdout.strip() == "[]", result.stderr
+assert "FlaxClassifier" in dir(skntk)
+assert not {"flax", "optax"} & set(sys.modules)
 
 
-@pytest.mark.parametrize("missing", ["flax", "optax"])
-def test_without_flax_the_error_says_what_to_install(missing):
-    result = run_python(
-        f"import sys; sys.modules[{missing!r}] = None\n"
-        "import skntk, skntk.transfer\n"
-        "try:\n"
-        "    from skntk import FlaxClassifier\n"
-        "except ImportError as error:\n"
-        "    print(error)\n"
-        "try:\n"
-        "    import skntk.networks\n"
-        "except ImportError as error:\n"
-        "    print(error)\n"
-        "from skntk import NTKClassifier, AdversarialTraining\n"
+def import_error(statement):
+    try:
+        exec(statement)
+    except ImportError as error:
+        return str(error)
+
+
+for missing in ("flax", "optax"):
+    sys.modules[missing] = None
+    print(missing, import_error("from skntk import FlaxClassifier"))
+    print(missing, import_error("import skntk.networks"))
+    for name in [name for name in sys.modules if name.startswith("skntk._flax")]:
+        del sys.modules[name]
+    del sys.modules[missing]
+"""
+
+
+def test_flax_is_imported_on_demand_and_the_error_without_it_says_what_to_install():
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 0, result.stderr
-    messages = result.stdout.splitlines()
-    # skntk.networks needs Flax alone.
-    assert len(messages) == (2 if missing == "flax" else 1)
-    for message in messages:
-        assert missing in message and "pip install 'skntk[flax]'" in message
+    *errors, networks_without_optax = result.stdout.splitlines()
+    assert [line.split()[0] for line in errors] == ["flax", "flax", "optax"]
+    for line in errors:
+        missing = line.split()[0]
+        assert f"needs {missing}" in line and "pip install 'skntk[flax]'" in line
+    assert networks_without_optax == "optax None"  # they need Flax alone
