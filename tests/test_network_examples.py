@@ -43,7 +43,7 @@ def test_example_writes_its_picture(tmp_path, name, options, says):
         "MPLBACKEND": "Agg",
         "PYTHONPATH": str(ROOT),
         # Compiling is most of what so short a run does.
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
     }
     result = subprocess.run(
         [*command, "--output", picture],
