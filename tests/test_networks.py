@@ -116,7 +116,7 @@ def pool(x, reduce):
 
 def biased(module, x):
     """Parameters in which the biases, zero at first, take part."""
-    variables = module.init(jax.random.key(0), x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
     rng = np.random.default_rng(2)
     return jax.tree.map(
         lambda leaf: np.float32(rng.normal(size=leaf.shape)) * 0.1 if leaf.ndim == 1 else leaf,
@@ -162,10 +162,11 @@ def test_cifar_network_is_the_layers_written_out():
 def test_flat_and_image_batches_give_the_same_outputs(module):
     shape = getattr(module, "image_shape", (4, 3, 2))
     x = np.random.default_rng(5).uniform(size=(3, *shape)).astype(np.float32)
-    variables = module.init(jax.random.key(0), x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
     flat = x.reshape(3, -1)
-    assert shapes(module.init(jax.random.key(0), flat)) == shapes(variables)
-    np.testing.assert_array_equal(module.apply(variables, flat), module.apply(variables, x))
+    assert shapes(jax.eval_shape(module.init, jax.random.key(0), flat)) == shapes(variables)
+    apply = jax.jit(module.apply)
+    np.testing.assert_array_equal(apply(variables, flat), apply(variables, x))
 
 
 def test_image_networks_classify_through_the_estimator():
