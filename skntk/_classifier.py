@@ -72,6 +72,9 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         epsilon of the inputs.
     max_iter : int, default=1000
         Largest number of iterations of "cg".
+    memory_limit : float, default=None
+        Bytes that the fit may take for matrices of n x n; None: all that are available. It
+        is checked before anything is allocated.
 
     Attributes
     ----------
@@ -116,6 +119,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         random_state=None,
         tol=None,
         max_iter=1000,
+        memory_limit=None,
     ):
         self.kernel = kernel
         self.time = time
@@ -125,6 +129,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.tol = tol
         self.max_iter = max_iter
+        self.memory_limit = memory_limit
 
     @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifier:
@@ -197,6 +202,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         check_integer("max_iter", self.max_iter, low=1)
         if self.tol is not None:
             check_real("tol", self.tol, low=0.0, strict=True)
+        if self.memory_limit is not None:
+            check_real("memory_limit", self.memory_limit, low=0.0)
         if self.solver in ("cholesky", "cg") and not np.isinf(self.time):
             raise ValueError(
                 f"solver={self.solver!r} cannot stop at time={self.time!r}; use solver='eigh' or "
@@ -222,17 +229,17 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         solver = self.solver
         if solver == "auto":
             solver = "cholesky" if np.isinf(self.time) else "eigh"
-            if solver == "cholesky" and self.kernel_ is not None and not _fits(1, X):
+            if solver == "cholesky" and self.kernel_ is not None and not self._fits(X):
                 solver = "cg"
         if solver != "cg" and self.kernel_ is not None:
-            _check_memory(1 if solver == "cholesky" else 3, X)
+            self._check_memory(1 if solver == "cholesky" else 3, X)
         return solver
 
     def _gram(self, X: NDArray, solver: str, progress: FitProgress) -> NDArray | GramOperator:
         """Gram matrix, or for "cg" what multiplies by it if it would not fit."""
         if self.kernel_ is None:
             return (X + X.T) / 2
-        if solver == "cg" and not _fits(1, X):
+        if solver == "cg" and not self._fits(X):
             return GramOperator(self.kernel_, X, self.n_jobs)
         n_blocks = len(upper_blocks(self.kernel_, len(X)))
         with progress.stage("gram", n_blocks) as tell:
@@ -247,7 +254,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             solution = solve_cholesky(gram, self._targets, self.alpha, overwrite=overwrite)
             if solution is not None:
                 return solution
-            _check_memory(2, gram)  # beyond the Gram matrix, which is there
+            self._check_memory(2, gram)  # beyond the Gram matrix, which is there
         self._spectrum = eigendecompose(gram, overwrite=overwrite)
         if not self._spectrum.resolves(self.time, self.alpha):
             warn_ill_conditioned(self._spectrum, stacklevel=_CALLER)
@@ -269,6 +276,19 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         warn_not_converged(state, tol, stacklevel=_CALLER)
         return state.coefficients
 
+    def _fits(self, X: NDArray) -> bool:
+        """Whether the Gram matrix does, with room for blocks and a preconditioner's columns."""
+        return 1.1 * len(X) ** 2 * X.itemsize < available_bytes(self.memory_limit)
+
+    def _check_memory(self, n_matrices: int, X: NDArray) -> None:
+        check_memory(
+            n_matrices * len(X) ** 2 * X.itemsize,
+            what="Fitting an NTKClassifier",
+            n=len(X),
+            remedy="use fewer samples, float32 input, or solver='cg'",
+            limit=self.memory_limit,
+        )
+
     def _decompose_again(self) -> Spectrum:
         if self.kernel_ is None:
             raise ValueError(
@@ -281,18 +301,3 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
         return tags
-
-
-def _fits(n_matrices: int, X: NDArray) -> bool:
-    # With room for the blocks, and for the columns of a preconditioner.
-    return 1.1 * n_matrices * len(X) ** 2 * X.itemsize < available_bytes()
-
-
-def _check_memory(n_matrices: int, X: NDArray) -> None:
-    n = len(X)
-    check_memory(
-        n_matrices * n * n * X.itemsize,
-        what="Fitting an NTKClassifier",
-        n=n,
-        remedy="use fewer samples, float32 input, or solver='cg'",
-    )

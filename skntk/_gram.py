@@ -26,7 +26,8 @@ def gram_matrix(
 ) -> NDArray:
     """Symmetric Gram matrix, computed in the blocks of its upper triangle.
 
-    The blocks depend on n alone: any number of workers gives the same bits.
+    The blocks depend on n alone, so any number of workers gives the same result, to the
+    rounding of BLAS, which depends on threads and on the alignment of arrays.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ class GramOperator:
             for rows, columns in self.pairs
         )
         total = np.zeros_like(vectors)
-        # Added up in a fixed order, so that any number of workers gives the same bits.
+        # Added up in a fixed order, whatever the number of workers.
         parts = _in_order(_block_product, tasks, self.n_jobs)
         for (rows, columns), (upper, lower) in zip(self.pairs, parts, strict=True):
             total[rows] += upper

