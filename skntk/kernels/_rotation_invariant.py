@@ -99,7 +99,7 @@ class _Pairs:
             row[: tile.size].reshape(tile.shape)[...] = values
         with precision(self.dtype):
             *results, n_near = _from_products(
-                self.function, len(outputs), *flat, self.parameters, _NEAR[self.dtype]
+                self.function, len(outputs), *_spread(flat), self.parameters, _NEAR[self.dtype]
             )
         near = self._near(tile, rows, cols) if n_near else None
         for k, (output, result) in enumerate(zip(outputs, results, strict=True)):
@@ -160,6 +160,16 @@ def _from_products(function, n_outputs, products, x_norms, z_norms, parameters, 
 @partial(jax.jit, static_argnums=0)
 def _from_angles(function, versine, coversine, x_norms, z_norms, parameters):
     return function(versine, coversine, x_norms, z_norms, *parameters)
+
+
+def _spread(vectors: NDArray) -> Any:
+    """Rows, each shared among JAX's devices if there are several: XLA then does the rest."""
+    devices = jax.local_devices()
+    if len(devices) == 1 or vectors.shape[1] % len(devices):
+        return vectors
+    mesh = jax.sharding.Mesh(np.array(devices), ("pairs",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("pairs"))
+    return [jax.device_put(row, sharding) for row in vectors]
 
 
 def _norms(X: NDArray) -> NDArray:
