@@ -118,7 +118,7 @@ class KernelDynamicsTracker(RecordedKernels):
         self.every = check_integer("every", every, low=1)
         self.adversary = adversary
         if adversary is not None:
-            self._check_adversary()
+            self._check_adversary(adversary)
         self.top = _check_top(top)
         check_boolean("resume", resume)
         # With the names of its features, where it came with them: scikit-learn compares them.
@@ -193,7 +193,8 @@ class KernelDynamicsTracker(RecordedKernels):
         n_outputs = count_outputs(network, params, {}, X.shape[1])
 
         def kernel() -> NDArray:
-            attacked = X if self.adversary is None else self._attacked(network, params, n_outputs)
+            attack = partial(self._attacked, network, params, n_outputs)
+            attacked = X if self.adversary is None else attack(self.adversary)
             return tangent_gram(network, params, {}, attacked)
 
         self._record(step, n_outputs, _digest_tree(params, repr(self.adversary)), kernel)
@@ -251,7 +252,9 @@ class KernelDynamicsTracker(RecordedKernels):
     def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
         return self.adversary or getattr(estimator, "adversary", None)
 
-    def _attacked(self, network: Any, params: Any, n_outputs: int) -> NDArray:
+    def _attacked(
+        self, network: Any, params: Any, n_outputs: int, adversary: AdversarialTraining
+    ) -> NDArray:
         from .._flax_training import attack
 
         n_classes = max(2, n_outputs)
@@ -264,7 +267,7 @@ class KernelDynamicsTracker(RecordedKernels):
         state = {"params": params, "constants": {}, "origin": None, "anchor": None}
         X = self.X.reshape(len(self.X), -1)
         with precision(X.dtype):
-            return np.asarray(attack(network, n_classes, self.adversary, state, X, y))
+            return np.asarray(attack(network, n_classes, adversary, state, X, y))
 
     # --- both -----------------------------------------------------------------------------
 
@@ -284,7 +287,8 @@ class KernelDynamicsTracker(RecordedKernels):
                 f"top={self.top} asks for {max(self.top)} eigenvalues of a kernel of "
                 f"{self.n_samples * n_outputs} rows; give more samples, or smaller values."
             )
-        K = kernel()
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+            K = kernel()
         if not np.isfinite(K).all():
             raise ValueError(f"The kernel at step {step} holds NaN or infinity; did it diverge?")
         self._save(step, K, network)
@@ -296,8 +300,7 @@ class KernelDynamicsTracker(RecordedKernels):
                 "same X and resume=True."
             )
 
-    def _check_adversary(self) -> None:
-        adversary = self.adversary
+    def _check_adversary(self, adversary: Any) -> None:
         if not isinstance(adversary, AdversarialTraining):
             raise TypeError(f"adversary={adversary!r} must be an AdversarialTraining or None.")
         if self.y is None:
