@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._base import single_axes
-from ._curves import check_curves, named
+from ._curves import check_curves, named_trackers
 
 __all__ = ["ConcentrationDisplay"]
 
@@ -67,7 +67,7 @@ class ConcentrationDisplay:
         display : ConcentrationDisplay
         """
         curves = {}
-        for label, each in named(tracker).items():
+        for label, each in named_trackers(tracker).items():
             p = each.top[-1] if p is None else p
             if p not in each.top:
                 raise ValueError(f"p={p!r} was not followed; the tracker has {each.top}.")
@@ -115,12 +115,13 @@ class ConcentrationDisplay:
         display : ConcentrationDisplay
         """
         self.figure_, self.ax_ = single_axes(ax, figsize=(4.5, 3.5))
+        if ax is None:  # the ticks of given axes are the caller's
+            self.ax_.locator_params(axis="x", integer=True, min_n_ticks=1)
         self.lines_ = {}
         for label, (steps, share) in self.curves.items():
             (self.lines_[label],) = self.ax_.plot(steps, share, marker=".", label=label)
         top = "p" if self.p is None else self.p
         self.ax_.set(xlabel="checkpoint", ylabel=f"share of the top {top} eigenvalues")
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.legend(fontsize="small")
         if self.name is not None:
             self.ax_.set_title(self.name)

@@ -1,4 +1,4 @@
-"""Named pairs of arrays, as several Displays draw them."""
+"""Trackers, and named pairs of arrays, as several Displays draw them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 
-__all__ = ["check_curves", "named"]
+from ..dynamics import KernelDynamicsTracker
+
+__all__ = ["check_curves", "check_tracker", "named_trackers"]
 
 
-def named(item: Any, default: str = "training") -> dict[str, Any]:
-    """Give a mapping as it is, and anything else under a name."""
-    return dict(item) if isinstance(item, Mapping) else {default: item}
+def check_tracker(tracker: Any) -> KernelDynamicsTracker:
+    """Raise TypeError unless it is a tracker, and NotFittedError if it recorded nothing."""
+    if not isinstance(tracker, KernelDynamicsTracker):
+        raise TypeError(f"tracker={tracker!r} must be a KernelDynamicsTracker.")
+    if not len(tracker.steps_):
+        raise NotFittedError("The tracker recorded nothing yet; train a network with it first.")
+    return tracker
+
+
+def named_trackers(item: Any, default: str = "training") -> dict[str, KernelDynamicsTracker]:
+    """Trackers of a mapping by name, or a single one under a name of its own."""
+    trackers = dict(item) if isinstance(item, Mapping) else {default: item}
+    if not trackers:
+        raise ValueError("tracker is an empty mapping; give at least one tracker.")
+    return {name: check_tracker(tracker) for name, tracker in trackers.items()}
 
 
 def check_curves(
@@ -24,8 +39,12 @@ def check_curves(
     Raises
     ------
     ValueError
-        If there are none, or a pair is not two vectors of one length.
+        If there are none, or a pair is not two finite vectors of one length.
+    TypeError
+        If they have no names.
     """
+    if not isinstance(curves, Mapping):
+        raise TypeError(f"curves must be a mapping from names, got {type(curves).__name__}.")
     if not curves:
         raise ValueError("curves is empty; give at least one.")
     checked = {}
@@ -42,5 +61,7 @@ def check_curves(
                 f"curves[{label!r}] has shapes {shapes}; give {axes[0]} and {axes[1]}, two vectors "
                 "of one length."
             )
+        if not all(np.isfinite(values).all() for values in pair):
+            raise ValueError(f"curves[{label!r}] holds NaN or infinity; give finite values.")
         checked[label] = (pair[0], pair[1])
     return checked

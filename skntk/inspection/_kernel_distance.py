@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._base import single_axes
+from ._curves import check_tracker
 
 __all__ = ["KernelDistanceDisplay"]
 
@@ -70,6 +71,7 @@ class KernelDistanceDisplay:
         -------
         display : KernelDistanceDisplay
         """
+        tracker = check_tracker(tracker)
         return cls.from_predictions(tracker.distances_, tracker.steps_, name=name, vmax=vmax, ax=ax)
 
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._base import axes_grid
-from ._curves import named
+from ._curves import named_trackers
 
 __all__ = ["KernelMatrixDisplay"]
 
@@ -62,8 +62,7 @@ class KernelMatrixDisplay:
         tracker : KernelDynamicsTracker, or mapping from name to them
             With recorded steps.
         steps : sequence of int, default=None
-            Which; None: the first and the last. Of several trackers the first kernel is
-            drawn once if they have it in common.
+            Which; None: the first and the last of each tracker.
         share_scale : bool, default=False
             Whether all pictures have one colour scale.
         ax : array of matplotlib Axes, or one, default=None
@@ -74,7 +73,7 @@ class KernelMatrixDisplay:
         display : KernelMatrixDisplay
         """
         kernels: dict[str, NDArray] = {}
-        for label, each in named(tracker, "").items():
+        for label, each in named_trackers(tracker, "").items():
             for step in each.steps_[[0, -1]].tolist() if steps is None else steps:
                 kernels[f"{label} step {step}".strip()] = _between_samples(each, step)
         return cls.from_predictions(kernels, share_scale=share_scale, ax=ax)
@@ -110,11 +109,14 @@ class KernelMatrixDisplay:
         arrays = {name: np.asarray(kernel, dtype=float) for name, kernel in kernels.items()}
         order = None if labels is None else np.argsort(np.asarray(labels), kind="stable")
         for name, kernel in arrays.items():
-            n = len(kernel) if order is None else len(order)
-            if kernel.shape != (n, n):
+            if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not kernel.size:
                 raise ValueError(
-                    f"kernels[{name!r}] has shape {kernel.shape}; give a square matrix of one row "
-                    "a sample."
+                    f"kernels[{name!r}] has shape {kernel.shape}; give a square matrix."
+                )
+            if order is not None and len(order) != len(kernel):
+                raise ValueError(
+                    f"labels has {len(order)} entries and kernels[{name!r}] {len(kernel)} rows; "
+                    "give one for each."
                 )
             if order is not None:
                 arrays[name] = kernel[np.ix_(order, order)]

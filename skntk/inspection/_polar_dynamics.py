@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._base import polar_axes
-from ._curves import check_curves, named
+from ._curves import check_curves, named_trackers
 
 __all__ = ["PolarDynamicsDisplay"]
 
@@ -66,7 +66,7 @@ class PolarDynamicsDisplay:
         display : PolarDynamicsDisplay
         """
         curves = {}
-        for label, each in named(tracker).items():
+        for label, each in named_trackers(tracker).items():
             if top is None:
                 curves[label] = each.polar_radius_, each.polar_angle_
             elif top in each.top:

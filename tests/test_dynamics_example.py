@@ -1,0 +1,60 @@
+"""The example of kernel dynamics runs, writes its picture, and goes on from what it kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+
+from skntk import KernelDynamicsTracker
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    *["--n-train", "60", "--n-test", "20", "--batch-size", "30", "--pgd-steps", "2"],
+    *["--kernel-samples", "10", "--top", "2", "5"],
+]
+
+
+def run(directory, *options):
+    picture = directory / "picture.png"
+    example = ROOT / "examples" / "plot_kernel_dynamics.py"
+    environment = os.environ | {
+        "MPLBACKEND": "Agg",
+        "PYTHONPATH": str(ROOT),
+        # Compiling is most of what so short a run does.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+    result = subprocess.run(
+        [sys.executable, "-W", "error", example, *TINY, *options, "--output", picture],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"saved {picture}" in result.stdout
+    assert "nan" not in result.stdout.lower()
+    pixels = matplotlib.image.imread(picture)
+    assert min(pixels.shape[:2]) > 300 and pixels[..., :3].std() > 0.01
+    return result.stdout
+
+
+def test_example_writes_its_picture_and_resumes(tmp_path):
+    kept = tmp_path / "kernels"
+    output = run(tmp_path, "--training", "standard", "--directory", kept, "--epochs", "1")
+    assert "standard" in output and "pgd" not in output and "(a)" not in output
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.npz")}
+    assert len(before) == 2
+    output = run(tmp_path, "--training", "standard", "pgd", "--directory", kept, "--epochs", "2")
+    for text in ("standard", "pgd", "moves", "(a)", "(b)", "(c)", "(d)"):
+        assert text in output, output
+    for path, written in before.items():
+        assert path.stat().st_mtime_ns == written
+    for name in ("standard", "pgd"):
+        tracker = KernelDynamicsTracker.load(kept / name)
+        np.testing.assert_array_equal(tracker.steps_, [0, 1, 2])
+        assert tracker.kernel(1).shape == (100, 100)
