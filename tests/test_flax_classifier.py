@@ -340,7 +340,7 @@ def test_empirical_ntk_is_the_gram_matrix_of_jacobians(n_outputs):
 def test_empirical_ntk_that_does_not_fit_is_refused(monkeypatch):
     X, y = samples()
     clf = network().fit(X, y)
-    monkeypatch.setattr("skntk._memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("skntk._memory.available_bytes", lambda *_: 1000)
     with pytest.raises(MemoryError, match="20"):
         clf.empirical_ntk(X)
 
