@@ -50,9 +50,7 @@ class RecordedKernels:
         """
         if step not in self._facts:
             raise KeyError(f"step={step!r} was not recorded; steps_ are {self.steps_.tolist()}.")
-        if self._store is None:
-            return self._kernels[step].copy()
-        return self._store.load(_name(step))[0]["kernel"]
+        return self._read(step).copy()
 
     @property
     def steps_(self) -> NDArray:
@@ -143,12 +141,14 @@ class RecordedKernels:
         """All pairwise distances, from blocks of the one product of all kernels with all."""
         norms = self.frobenius_norm_
         steps = self.steps_.tolist()
-        first = self._unit_kernel(steps[0])
+        first = self._unit_kernels(steps[:1])
         size = max(1, _BLOCK_BYTES // first.nbytes)
         blocks = [slice(start, start + size) for start in range(0, len(steps), size)]
 
         def differences(block: slice) -> NDArray:
-            return np.stack([self._unit_kernel(step) - first for step in steps[block]])
+            units = self._unit_kernels(steps[block])
+            units -= first
+            return units
 
         products = np.empty((len(steps), len(steps)))
         for k, rows in enumerate(blocks):
@@ -164,8 +164,19 @@ class RecordedKernels:
         values, vectors = self._stacked("eigenvalues"), self._stacked("eigenvectors")
         return {p: top_distances(values[:, :p], vectors[:, :, :p]) for p in self.top}
 
-    def _unit_kernel(self, step: int) -> NDArray:
-        return normalize(self.kernel(step).astype(np.float64, copy=False))[1]
+    def _unit_kernels(self, steps: list[int]) -> NDArray:
+        """Kernels divided by their norms (S, N k, N k), in one allocation."""
+        n = len(self._facts[steps[0]]["eigenvectors"])
+        units = np.empty((len(steps), n, n))
+        for unit, step in zip(units, steps, strict=True):
+            norm = self._facts[step]["norm"] or 1.0
+            np.divide(self._read(step), norm, out=unit, dtype=np.float64)
+        return units
+
+    def _read(self, step: int) -> NDArray:
+        if self._store is None:
+            return self._kernels[step]
+        return self._store.load(_name(step))[0]["kernel"]
 
 
 def _name(step: int) -> str:

@@ -179,7 +179,7 @@ class KernelDynamicsTracker(RecordedKernels):
             Number of the step; each is recorded once.
         """
         # Here, so that the tracker is there without Flax.
-        from .._flax_network import FunctionNetwork, as_numpy, count_outputs
+        from .._flax_network import FunctionNetwork, as_leaves, as_numpy, count_outputs
         from ..kernels._empirical import tangent_gram
 
         self._check_can_record()
@@ -188,6 +188,10 @@ class KernelDynamicsTracker(RecordedKernels):
         # A training state counts its steps in an array.
         step = check_integer("step", step.item() if hasattr(step, "item") else step, low=0)
         params = as_numpy(params, self.X.dtype)
+        leaves = as_leaves(params)
+        fixed = [leaf.dtype for leaf in leaves if leaf.dtype.kind in "biu"]
+        if fixed:
+            raise TypeError(f"params holds an array of {fixed[0]}; leave out what is not trained.")
         network = FunctionNetwork(apply_fn, self.X.shape[1:])
         X = self.X.reshape(len(self.X), -1)
         n_outputs = count_outputs(network, params, {}, X.shape[1])
@@ -197,7 +201,7 @@ class KernelDynamicsTracker(RecordedKernels):
             attacked = X if self.adversary is None else attack(self.adversary)
             return tangent_gram(network, params, {}, attacked)
 
-        self._record(step, n_outputs, _digest_tree(params, repr(self.adversary)), kernel)
+        self._record(step, n_outputs, _digest(*leaves, repr(self.adversary)), kernel)
 
     # --- scikit-learn's fit callback -----------------------------------------------------
 
@@ -234,7 +238,7 @@ class KernelDynamicsTracker(RecordedKernels):
             self._record_estimator(fitted_estimator)
 
     def _record_estimator(self, estimator: Any) -> None:
-        from .._flax_network import count_outputs
+        from .._flax_network import as_leaves, count_outputs
 
         adversary = self._adversary_of(estimator)
         weights = estimator.params_, estimator.constants_
@@ -246,7 +250,7 @@ class KernelDynamicsTracker(RecordedKernels):
                 X = self._framed(estimator.attack(X, self.y, adversary))
             return estimator.empirical_ntk(X)
 
-        network = _digest_tree(*weights, estimator.anchor_, repr(adversary))
+        network = _digest(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
         self._record(int(estimator.n_epochs_), n_outputs, network, kernel)
 
     def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
@@ -332,12 +336,6 @@ def _check_top(top: Any) -> tuple[int, ...]:
 def _as_json(y: NDArray) -> NDArray:
     """Labels as JSON can keep them: numbers and strings as they are, all else as text."""
     return y if y.dtype.kind in "biufU" else np.array([str(label) for label in y.tolist()])
-
-
-def _digest_tree(*tree: Any) -> str:
-    from .._flax_network import as_leaves
-
-    return _digest(*as_leaves(tree))
 
 
 def _digest(*arrays: Any) -> str:

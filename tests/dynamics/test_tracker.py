@@ -770,6 +770,7 @@ def test_other_estimators_are_refused():
         (quadratic, np.ones((3, 1)), True, TypeError, "step must be an integer"),
         (None, np.ones((3, 1)), 0, TypeError, "apply_fn=None must be a function"),
         (quadratic, np.ones((4, 1)), 0, ValueError, "n_features=3"),
+        (quadratic, {"w": np.ones((3, 1)), "n": 3}, 0, TypeError, "params holds an array of int"),
         (lambda w, x: x @ w[:, 0], np.ones((3, 1)), 0, ValueError, r"outputs of shape \(2,\)"),
         (quadratic, np.full((3, 1), np.nan), 0, ValueError, "kernel at step 0 holds NaN"),
         (quadratic, np.full((3, 1), 1e200), 0, ValueError, "NaN or infinity; did it diverge"),
