@@ -68,8 +68,7 @@ def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:
     if unseen:
         distinct = list({repr(label): label for label in unseen}.values())
         raise ValueError(
-            f"y holds labels the estimator never saw: {distinct!r}; "
-            f"it knows {classes.tolist()!r}."
+            f"y holds labels the estimator never saw: {distinct!r}; it knows {classes.tolist()!r}."
         )
     return np.array(indices, dtype=np.intp)
 

@@ -603,7 +603,7 @@ def test_more_workers_than_samples():
 def test_what_does_not_fit_in_memory_is_refused_before_allocation(monkeypatch, params):
     X, y = draw_data()
     n_bytes = 24 * 24 * 8 - 1
-    monkeypatch.setattr(skntk._memory, "available_bytes", lambda: n_bytes)
+    monkeypatch.setattr(skntk._memory, "available_bytes", lambda *_: n_bytes)
     monkeypatch.setattr(FullyConnectedNTK, "_gram", None)  # allocates
     with pytest.raises(MemoryError) as info:
         NTKClassifier("fc1", **params).fit(X, y)
@@ -617,7 +617,7 @@ def test_what_does_not_fit_in_memory_is_refused_before_allocation(monkeypatch, p
 
 def test_what_fits_is_not_refused(monkeypatch):
     X, y = draw_data()
-    monkeypatch.setattr(skntk._memory, "available_bytes", lambda: 24 * 24 * 8)
+    monkeypatch.setattr(skntk._memory, "available_bytes", lambda *_: 24 * 24 * 8)
     assert NTKClassifier("fc1").fit(X, y).score(X, y) == 1
 
 
@@ -628,7 +628,7 @@ def test_prediction_does_not_need_the_whole_block(monkeypatch):
     Z = np.random.default_rng(0).standard_normal((500, 4))
     expected, gradient = clf.decision_function(Z), clf.input_vjp(Z, np.ones((500, 3)))
     monkeypatch.setattr("skntk._gram._BLOCK_BYTES", 7 * 24 * 8)
-    monkeypatch.setattr(skntk._memory, "available_bytes", lambda: 8 * 24 * 8)
+    monkeypatch.setattr(skntk._memory, "available_bytes", lambda *_: 8 * 24 * 8)
     np.testing.assert_allclose(clf.decision_function(Z), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(clf.input_vjp(Z, np.ones((500, 3))), gradient, atol=1e-12)
 
@@ -649,7 +649,7 @@ def change_kernel(clf, X, y):
 
 def change_memory(clf, X, y):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(skntk._memory, "available_bytes", lambda: 1)
+        patch.setattr(skntk._memory, "available_bytes", lambda *_: 1)
         clf.fit(X, y)
 
 

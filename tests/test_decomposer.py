@@ -707,7 +707,7 @@ def test_a_fit_that_fails_leaves_nothing_fitted():
 
 def test_too_large_for_memory(monkeypatch):
     decomposer = fitted()
-    monkeypatch.setattr(skntk._memory, "available_bytes", lambda: 4000)
+    monkeypatch.setattr(skntk._memory, "available_bytes", lambda *_: 4000)
     with pytest.raises(MemoryError, match=r"n=24 samples needs .* bytes and 4,000 are available"):
         fitted()
     with pytest.raises(MemoryError, match=r"Gradients of 24 features for n=5 samples needs 4,800"):

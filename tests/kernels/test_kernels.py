@@ -598,7 +598,7 @@ def test_too_large_for_memory(kernel, monkeypatch):
         raise AssertionError("computed before memory was checked")
 
     X, Z = gaussian(5, D), gaussian(6, D)
-    monkeypatch.setattr(skntk._memory, "available_bytes", lambda: 8 * 25 - 1)
+    monkeypatch.setattr(skntk._memory, "available_bytes", lambda *_: 8 * 25 - 1)
     message = r"n=5 samples needs 200 bytes and 199 are available; use fewer samples"
     with monkeypatch.context() as patch:
         patch.setattr(type(kernel), "_gram", computed)
