@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from sklearn.utils import check_random_state
 
 from ._flow import flow_filter
@@ -68,8 +68,8 @@ def eigendecompose(
         Number of eigenpairs; None: all, by divide and conquer.
     solver : {"auto", "dense", "arpack"}, default="auto"
         "dense" is LAPACK, reducing the whole matrix; "arpack" Lanczos iteration, at a
-        product a step. "auto" takes the latter for less than a tenth of the spectrum of
-        at least 500 samples.
+        product a step, unless it overlooks a repeated eigenvalue, which LAPACK then finds.
+        "auto" takes the latter for less than a tenth of the spectrum of at least 500 samples.
     overwrite : bool, default=False
         Whether `gram` may be destroyed to save memory.
     random_state : int, RandomState instance or None, default=None
@@ -83,10 +83,12 @@ def eigendecompose(
     p = n if n_components is None else n_components
     if solver == "auto":
         solver = "arpack" if n >= 500 and p < n // 10 else "dense"
+    pairs = None
     # ARPACK cannot start on a matrix of zeros.
     if solver == "arpack" and p < n and gram.any():
-        start = check_random_state(random_state).uniform(-1, 1, n).astype(gram.dtype)
-        values, vectors = eigsh(gram, k=p, which="LA", v0=start)
+        pairs = _lanczos(gram, p, check_random_state(random_state))
+    if pairs is not None:
+        values, vectors = pairs
     elif p < n:
         values, vectors = scipy.linalg.eigh(
             gram.T, subset_by_index=(n - p, n - 1), overwrite_a=overwrite, check_finite=False
@@ -101,6 +103,29 @@ def eigendecompose(
         np.where(values > rounding_floor(values), values, 0),
         np.ascontiguousarray(vectors[:, ::-1]),
     )
+
+
+def _lanczos(
+    gram: NDArray, p: int, random: np.random.RandomState
+) -> tuple[NDArray, NDArray] | None:
+    """Largest p eigenpairs, ascending; None if it did not find them.
+
+    Lanczos iteration sees an eigenvalue of several eigenvectors once, but for rounding: what
+    is left without the pairs found must have nothing larger than the last of them.
+    """
+    start, other = random.uniform(-1, 1, (2, len(gram))).astype(gram.dtype)
+    try:
+        values, vectors = eigsh(gram, k=p, which="LA", v0=start)
+        rest = LinearOperator(
+            gram.shape,
+            matvec=lambda x: gram @ x - vectors @ (values * (vectors.T @ x)),
+            dtype=gram.dtype,
+        )
+        overlooked = eigsh(rest, k=1, which="LA", v0=other, tol=1e-4, return_eigenvectors=False)
+    except ArpackError:  # no convergence, or nothing left to start with
+        return None
+    # Ten times the floor: the products with what is left round as well.
+    return None if overlooked[0] > values[0] + 10 * rounding_floor(values) else (values, vectors)
 
 
 def rounding_floor(eigenvalues: NDArray) -> float:

@@ -152,3 +152,9 @@ def test_the_suggested_alpha_is_enough():
         warn_ill_conditioned(eigendecompose(gram))
     alpha = float(str(record[0].message).split("alpha=")[1].split()[0])
     assert solve_cholesky(gram, Y, alpha) is not None
+
+
+def test_lanczos_overlooks_no_copy_of_an_eigenvalue():
+    gram = np.diag(np.r_[np.full(5, 10.0), np.linspace(5, 1, 30), np.zeros(165)])
+    spectrum = eigendecompose(gram, 10, solver="arpack", random_state=0)
+    assert_allclose(spectrum.eigenvalues, gram.diagonal()[:10], rtol=1e-9)
