@@ -109,14 +109,16 @@ def pivoted_cholesky(
         pivots = np.unique(drawn)
         new = columns(pivots) - factor[:, :done] @ factor[pivots, :done].T
         core = new[pivots].astype(np.float64)
-        # A jitter at the level of rounding, for pivots that are nearly alike.
-        core[np.diag_indices(len(core))] += 10 * negligible
-        triangle = scipy.linalg.cholesky(core, lower=True, check_finite=False)
-        new = scipy.linalg.solve_triangular(
-            triangle, new.T.astype(np.float64), lower=True, check_finite=False
-        ).T
-        factor[:, done : done + len(pivots)] = new
-        done += len(pivots)
+        # By eigenvalues rather than Cholesky: a core of pivots that are nearly alike, or of a
+        # matrix that is not quite positive, may be indefinite.
+        values, vectors = scipy.linalg.eigh((core + core.T) / 2, check_finite=False)
+        keep = values > 10 * negligible
+        if not keep.any():
+            break
+        new = new @ (vectors[:, keep] / np.sqrt(values[keep]))
+        width = new.shape[1]
+        factor[:, done : done + width] = new
+        done += width
         lacking = np.maximum(lacking - np.square(new).sum(axis=1), 0)
         lacking[pivots] = 0
     return factor[:, :done]

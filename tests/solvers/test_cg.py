@@ -117,3 +117,9 @@ def test_says_when_it_stops_short_and_only_then():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_not_converged(solve(K, Y, 0.1, tol=1e-6), 1e-6)
+
+
+def test_an_indefinite_matrix_has_a_positive_preconditioner():
+    K = targets(60, 60)
+    precondition = make_preconditioner(K + K.T, 0.0, 0)
+    assert np.linalg.eigvalsh(precondition(np.eye(60)))[0] > 0
