@@ -30,8 +30,8 @@ from .solvers import (
 
 __all__ = ["NTKClassifier"]
 
-#: Frames between a warning and the call of `fit`: the solver, `_solve`, and the decorators
-#: scikit-learn and callbacks put around `fit`.
+#: Frames from a warning up to the call of `fit`: the function that warns, `_solve`, `fit`, the
+#: decorator of callbacks, the caller.
 _CALLER = 5
 
 _SOLVERS = ("auto", "cholesky", "eigh", "cg")
@@ -182,7 +182,15 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         -------
         classifier : NTKClassifier
             A fitted copy that shares the training data and the eigendecomposition. If
-            this one was fitted by Cholesky, the first call decomposes the Gram matrix.
+            this one was fitted by Cholesky or "cg", the first call decomposes the Gram
+            matrix.
+
+        Raises
+        ------
+        ValueError
+            If the kernel is precomputed and was not decomposed by `fit`.
+        MemoryError
+            If the decomposition would not fit.
         """
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
@@ -192,6 +200,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         other.time = time
         if other.solver in ("cholesky", "cg") and not np.isinf(time):
             other.solver = "eigh"
+        other.n_iter_ = 1
         other.dual_coef_ = self._spectrum.coefficients(self._targets, time, self._alpha)
         return other
 
@@ -231,8 +240,10 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             solver = "cholesky" if np.isinf(self.time) else "eigh"
             if solver == "cholesky" and self.kernel_ is not None and not self._fits(X):
                 solver = "cg"
-        if solver != "cg" and self.kernel_ is not None:
-            self._check_memory(1 if solver == "cholesky" else 3, X)
+        # A precomputed matrix is made symmetric in a second one.
+        n_matrices = {"cg": 0, "cholesky": 1 if self.kernel_ is not None else 2, "eigh": 3}[solver]
+        if n_matrices:
+            self._check_memory(n_matrices, X)
         return solver
 
     def _gram(self, X: NDArray, solver: str, progress: FitProgress) -> NDArray | GramOperator:
@@ -248,14 +259,13 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     def _solve(self, solver: str, gram: Any, progress: FitProgress) -> NDArray:
         if solver == "cg":
             return self._solve_by_iteration(gram, progress)
-        # The caller's own Gram matrix must survive the fit.
-        overwrite = self.kernel_ is not None
+        # The caller's own Gram matrix survives: `_gram` has made another of it.
         if solver == "cholesky":
-            solution = solve_cholesky(gram, self._targets, self.alpha, overwrite=overwrite)
+            solution = solve_cholesky(gram, self._targets, self.alpha, overwrite=True)
             if solution is not None:
                 return solution
             self._check_memory(2, gram)  # beyond the Gram matrix, which is there
-        self._spectrum = eigendecompose(gram, overwrite=overwrite)
+        self._spectrum = eigendecompose(gram, overwrite=True)
         if not self._spectrum.resolves(self.time, self.alpha):
             warn_ill_conditioned(self._spectrum, stacklevel=_CALLER)
         return self._spectrum.coefficients(self._targets, self.time, self.alpha)
@@ -273,28 +283,40 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
                 tell=tell,
             )
         self.n_iter_ = state.n_iter
-        warn_not_converged(state, tol, stacklevel=_CALLER)
+        warn_not_converged(state, tol, stacklevel=_CALLER + 1)  # one method further in
         return state.coefficients
 
     def _fits(self, X: NDArray) -> bool:
         """Whether the Gram matrix does, with room for blocks and a preconditioner's columns."""
         return 1.1 * len(X) ** 2 * X.itemsize < available_bytes(self.memory_limit)
 
-    def _check_memory(self, n_matrices: int, X: NDArray) -> None:
+    def _check_memory(
+        self,
+        n_matrices: int,
+        X: NDArray,
+        what: str = "Fitting an NTKClassifier",
+        remedy: str = "use fewer samples, float32 input, or solver='cg'",
+    ) -> None:
         check_memory(
             n_matrices * len(X) ** 2 * X.itemsize,
-            what="Fitting an NTKClassifier",
+            what=what,
             n=len(X),
-            remedy="use fewer samples, float32 input, or solver='cg'",
+            remedy=remedy,
             limit=self.memory_limit,
         )
 
     def _decompose_again(self) -> Spectrum:
         if self.kernel_ is None:
             raise ValueError(
-                "at_time needs the eigendecomposition, which solver='cholesky' does not make "
-                "of a precomputed kernel; fit with solver='eigh'."
+                "at_time needs the eigendecomposition, which solver='cholesky' and 'cg' do not "
+                "make of a precomputed kernel; fit with solver='eigh'."
             )
+        self._check_memory(
+            3,
+            self.X_fit_,
+            what="at_time of an NTKClassifier",
+            remedy="use fewer samples, float32 input, or a higher memory_limit",
+        )
         return eigendecompose(gram_matrix(self.kernel_, self.X_fit_, self.n_jobs), overwrite=True)
 
     def __sklearn_tags__(self) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from skntk import NTKClassifier
 from skntk._gram import GramOperator, gram_matrix, upper_blocks
@@ -85,6 +86,23 @@ def test_other_times_after_conjugate_gradients():
     early = clf.at_time(0.5)
     expected = NTKClassifier("fc1", time=0.5, alpha=0.1).fit(X, y)
     assert_allclose(early.dual_coef_, expected.dual_coef_, atol=1e-9)
+    assert early.n_iter_ == 1
+
+
+def test_other_times_need_memory_too(monkeypatch):
+    X, y = samples()
+    clf = NTKClassifier("fc1", solver="cg", alpha=0.1, random_state=0, memory_limit=1000)
+    clf.fit(X, y)
+    monkeypatch.setattr("skntk._classifier.gram_matrix", None)
+    with pytest.raises(MemoryError, match=r"at_time .*n=61 .*1,000 are available.*memory_limit"):
+        clf.at_time(0.5)
+
+
+def test_a_fit_that_stops_short_warns_where_it_was_called():
+    clf = NTKClassifier("fc1", solver="cg", tol=1e-15, max_iter=1, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations") as caught:
+        clf.fit(*samples(300))
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +134,19 @@ def test_precomputed_matrices_serve_too():
     clf = NTKClassifier("precomputed", solver="cg", alpha=0.1, random_state=0).fit(gram, y)
     expected = NTKClassifier("fc1", alpha=0.1).fit(X, y)
     assert_allclose(clf.decision_function(gram), expected.decision_function(X), atol=1e-6)
+    with pytest.raises(ValueError, match="solver='cholesky' and 'cg' do not make"):
+        clf.at_time(0.5)
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "eigh"])
+def test_precomputed_matrices_survive_within_the_limit(solver):
+    X, y = samples()
+    gram = FullyConnectedNTK(1)(X)
+    before = gram.copy()
+    NTKClassifier("precomputed", solver=solver, alpha=0.1).fit(gram, y)
+    assert_array_equal(gram, before)
+    with pytest.raises(MemoryError, match=r"n=61 .*1,000 are available"):
+        NTKClassifier("precomputed", solver=solver, alpha=0.1, memory_limit=1000).fit(gram, y)
 
 
 def test_progress_is_told(monkeypatch):
