@@ -145,6 +145,11 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
             return
         if not hasattr(self.attack, "run") or self.attack.estimator is not None:
             raise ValueError(f"attack={self.attack!r} must be an NTKAttack(None, ...).")
+        if self.attack.targeted:
+            raise ValueError(
+                "attack has targeted=True, which would move samples toward their own labels; "
+                "pass one with targeted=False."
+            )
         if isinstance(self.kernel, str) and self.kernel == "precomputed":
             raise ValueError(
                 "kernel='precomputed' has no input to attack; pass a kernel of skntk.kernels, or "

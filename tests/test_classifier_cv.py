@@ -121,6 +121,7 @@ def test_predicts_and_is_attacked_like_any_machine():
         ({"times": [np.nan]}, ValueError, "times=nan"),
         ({"attack": 0.1}, ValueError, "attack=0.1 must be an NTKAttack"),
         ({"attack": NTKAttack(NTKClassifier())}, ValueError, "must be an NTKAttack.None"),
+        ({"attack": NTKAttack(None, targeted=True)}, ValueError, "targeted=True"),
         ({"attack": NTKAttack(None), "kernel": "precomputed"}, ValueError, "no input to attack"),
     ],
     ids=lambda value: None if not isinstance(value, dict) else "-".join(value),
