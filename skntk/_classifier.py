@@ -196,6 +196,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         check_real("time", time, low=0.0, allow_inf=True)
         if self._spectrum is None:
             self._spectrum = self._decompose_again()
+        if not self._spectrum.resolves(time, self._alpha):
+            warn_ill_conditioned(self._spectrum)
         other = copy.copy(self)
         other.time = time
         if other.solver in ("cholesky", "cg") and not np.isinf(time):
@@ -288,7 +290,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
 
     def _fits(self, X: NDArray) -> bool:
         """Whether the Gram matrix does, with room for blocks and a preconditioner's columns."""
-        return 1.1 * len(X) ** 2 * X.itemsize < available_bytes(self.memory_limit)
+        return 1.4 * len(X) ** 2 * X.itemsize < available_bytes(self.memory_limit)
 
     def _check_memory(
         self,

@@ -181,7 +181,8 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
     ) -> float:
         if self.attack is None:
             return float((classify(_held_out(spectrum, targets, time, alpha)) == indices).mean())
-        filtered = spectrum.coefficients(np.eye(len(targets), dtype=targets.dtype), time, alpha)
+        vectors = spectrum.eigenvectors
+        filtered = (vectors * spectrum.filter(time, alpha)) @ vectors.T
         machine = LeaveOneOutMachine(self.kernel_, self.X_fit_, filtered, targets, self.classes_)
         # All samples in one batch: the machine knows them by their place.
         attack = clone(self.attack).set_params(estimator=machine, batch_size=len(targets))

@@ -856,3 +856,14 @@ def test_digits():
     X, y = load_digits(return_X_y=True)
     clf = NTKClassifier().fit(X[:600] / 16, y[:600])
     assert clf.score(X[600:1200] / 16, y[600:1200]) > 0.92
+
+
+def test_at_time_warns_as_a_fit_at_that_time_does():
+    X, y = draw_data(n=20)
+    X, y = np.concatenate([X, X]), np.concatenate([y, y[::-1]])
+    early = NTKClassifier("fc1", time=1.0).fit(X, y)
+    with pytest.warns(LinAlgWarning, match="ill-conditioned"):
+        late = early.at_time(np.inf)
+    with pytest.warns(LinAlgWarning, match="ill-conditioned"):
+        fitted = NTKClassifier("fc1", solver="eigh").fit(X, y)
+    np.testing.assert_allclose(late.dual_coef_, fitted.dual_coef_, atol=1e-9)

@@ -13,6 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 __all__ = ["ConjugateGradients", "conjugate_gradients", "warn_not_converged"]
 
+#: A residual that grows to so many times its smallest value will not come back.
+_DIVERGED = 1e3
+
 Operator = Callable[[NDArray], NDArray]
 
 
@@ -71,29 +74,58 @@ def conjugate_gradients(
     norms = _norms(targets)
     scale = np.where(norms > 0, norms, 1)
     shift = targets.dtype.type(alpha)
-    state = ConjugateGradients(np.zeros_like(targets), 1.0, 0)
-    residual = targets.copy()
-    improves = True
-    while state.residual > tol and state.n_iter < max_iter and improves:
-        before = state.residual
-        direction = preconditioned = precondition(residual) if precondition else residual
-        energy = _dots(residual, preconditioned)
-        while state.residual > tol and state.n_iter < max_iter:
-            image = product(direction) + shift * direction
-            step = _divide(energy, _dots(direction, image)).astype(targets.dtype)
-            state.coefficients += step * direction
-            residual = residual - step * image
-            state.n_iter += 1
-            state.residual = float((_norms(residual) / scale).max())
-            preconditioned = precondition(residual) if precondition else residual
-            previous, energy = energy, _dots(residual, preconditioned)
-            direction = preconditioned + _divide(energy, previous).astype(targets.dtype) * direction
-            tell()
+
+    def apply(vectors: NDArray) -> NDArray:
+        return product(vectors) + shift * vectors
+
+    best = ConjugateGradients(np.zeros_like(targets), 1.0, 0)
+    while best.residual > tol and best.n_iter < max_iter:
+        before = best.residual
+        state = _descend(apply, targets, scale, best, precondition, tol, max_iter, tell)
         # By rounding, the residual carried along drifts from the true one: go on from that.
-        residual = targets - product(state.coefficients) - shift * state.coefficients
-        state.residual = float((_norms(residual) / scale).max())
-        improves = state.residual < before / 2
-    return state
+        state.residual = _largest(targets - apply(state.coefficients), scale)
+        if state.residual < before:
+            best = state
+        best.n_iter = state.n_iter
+        if not state.residual < before / 2:
+            break
+    return best
+
+
+def _descend(
+    apply: Operator,
+    targets: NDArray,
+    scale: NDArray,
+    start: ConjugateGradients,
+    precondition: Operator | None,
+    tol: float,
+    max_iter: int,
+    tell: Callable[[], Any],
+) -> ConjugateGradients:
+    """Iterate from `start` and give the iterate of smallest residual."""
+    coefficients, n_iter = start.coefficients.copy(), start.n_iter
+    best = ConjugateGradients(start.coefficients, start.residual, n_iter)
+    residual = targets - apply(coefficients) if n_iter else targets.copy()
+    direction = preconditioned = precondition(residual) if precondition else residual
+    energy = _dots(residual, preconditioned)
+    while best.residual > tol and n_iter < max_iter:
+        image = apply(direction)
+        step = _divide(energy, _dots(direction, image)).astype(targets.dtype)
+        coefficients += step * direction
+        residual = residual - step * image
+        n_iter += 1
+        tell()
+        largest = _largest(residual, scale)
+        if largest < best.residual:
+            best = ConjugateGradients(coefficients.copy(), largest, n_iter)
+        # Rounding has taken over, or the matrix has no positive curvature left to go along.
+        if not largest < _DIVERGED * best.residual or not step.any():
+            break
+        preconditioned = precondition(residual) if precondition else residual
+        previous, energy = energy, _dots(residual, preconditioned)
+        direction = preconditioned + _divide(energy, previous).astype(targets.dtype) * direction
+    best.n_iter = n_iter
+    return best
 
 
 def warn_not_converged(state: ConjugateGradients, tol: float, *, stacklevel: int = 3) -> None:
@@ -104,7 +136,7 @@ def warn_not_converged(state: ConjugateGradients, tol: float, *, stacklevel: int
         f"solver='cg' stopped after {state.n_iter} iterations at a relative residual of "
         f"{state.residual:.1e}, above tol={tol:.1e}. Likely causes: (a) max_iter is too small, "
         "(b) the Gram matrix is ill-conditioned: set alpha, or pass float64 input. The "
-        "predictions are those of a network stopped early.",
+        "iterate of smallest residual is kept.",
         ConvergenceWarning,
         stacklevel=stacklevel,
     )
@@ -117,6 +149,10 @@ def _dots(left: NDArray, right: NDArray) -> NDArray:
 
 def _norms(vectors: NDArray) -> Any:
     return np.sqrt(_dots(vectors, vectors))
+
+
+def _largest(residual: NDArray, scale: NDArray) -> float:
+    return float((_norms(residual) / scale).max())
 
 
 def _divide(numerator: NDArray, denominator: NDArray) -> NDArray:

@@ -123,3 +123,23 @@ def test_an_indefinite_matrix_has_a_positive_preconditioner():
     K = targets(60, 60)
     precondition = make_preconditioner(K + K.T, 0.0, 0)
     assert np.linalg.eigvalsh(precondition(np.eye(60)))[0] > 0
+
+
+def test_keeps_the_best_iterate_where_rounding_takes_over():
+    """Duplicates with conflicting labels in float32: no solution, and no end of growth."""
+    K, Y = np.tile(gram_matrix(100, dtype=np.float32), (2, 2)), targets(200, dtype=np.float32)
+    state = solve(K, Y, precondition=make_preconditioner(K, 0.0, 0), tol=1e-6)
+    residual = np.linalg.norm(Y - K @ state.coefficients, axis=0) / np.linalg.norm(Y, axis=0)
+    assert state.residual == pytest.approx(residual.max(), rel=1e-3)
+    assert state.residual <= 1
+    best = np.linalg.lstsq(K.astype(float), Y, rcond=1e-6)[0]
+    expected = np.linalg.norm(Y - K @ best, axis=0) / np.linalg.norm(Y, axis=0)
+    assert state.residual < 1.5 * expected.max()
+    with pytest.warns(ConvergenceWarning, match="smallest residual is kept"):
+        warn_not_converged(state, 1e-6)
+
+
+def test_stops_where_there_is_no_positive_curvature():
+    state = solve(-np.eye(5), np.ones((5, 2)), tol=1e-6)
+    assert state.n_iter == 1
+    assert_array_equal(state.coefficients, 0)
