@@ -16,6 +16,10 @@ from scipy.special import ndtr
 __all__ = ["Ball", "L2Ball", "LinfBall", "make_ball"]
 
 
+#: Values in a block of rows: its temporaries stay in the second-level cache.
+_BLOCK_VALUES = 2**15
+
+
 class Ball(ABC):
     """Points within `eps` of the rows of `center`, clipped to a box.
 
@@ -33,22 +37,37 @@ class Ball(ABC):
         self.center = center
         self.eps = np.broadcast_to(np.asarray(eps, np.float64), center.shape[1:])
         self.box = box
+        self._some_budget_is_zero = bool((self.eps == 0).any())
 
     def step(self, points: NDArray, gradient: NDArray, size: float | NDArray) -> NDArray:
-        """Move along the steepest direction of the norm and return to the ball."""
-        return self.project(points + size * self._steepest(gradient, size))
+        """Move along the steepest direction of the norm and return to the ball.
+
+        `points` (m, d) and `gradient` (..., m, d) may have axes in front that are not there
+        in the other; the result has all of them.
+        """
+        shape = np.broadcast_shapes(points.shape, gradient.shape)
+        points, gradient = np.broadcast_to(points, shape), np.broadcast_to(gradient, shape)
+        result = np.empty(shape, self.center.dtype)
+        # A few rows at a time, whose dozen temporaries stay in cache.
+        height = max(1, _BLOCK_VALUES // max(1, shape[-1]))
+        for index in np.ndindex(shape[:-2]):
+            for start in range(0, shape[-2], height):
+                rows = slice(start, start + height)
+                block = (*index, rows)
+                moved = points[block] + size * self._steepest(gradient[block], size)
+                result[block] = self._return(moved, rows)
+        return result
 
     def project(self, points: NDArray) -> NDArray:
         """Nearest allowed points, in the dtype of the center."""
-        delta = self._project(points.astype(np.float64) - self.center)
-        points = (self.center + delta).astype(self.center.dtype)
-        # Rounding must not lead out of the ball, not even by an ulp a feature.
-        outside = np.abs(points.astype(np.float64) - self.center) > np.abs(delta)
-        points = np.where(outside, np.nextafter(points, self.center), points)
-        if self.box is not None:
-            points = np.clip(points, *self.box)
-        # Without a budget a feature keeps its very bits, whatever x + 0 rounds to.
-        return np.where(self.eps == 0, self.center, points)
+        return self._return(points, slice(None))
+
+    def _return(self, points: NDArray, rows: slice) -> NDArray:
+        points = self._project(points, rows).astype(self.center.dtype, copy=False)
+        if self._some_budget_is_zero:
+            # Without a budget a feature keeps its very bits, whatever x + 0 rounds to.
+            points = np.where(self.eps == 0, self.center[rows], points)
+        return points
 
     @abstractmethod
     def dual_norm(self, gradient: NDArray) -> NDArray:
@@ -62,12 +81,18 @@ class Ball(ABC):
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray: ...
 
     @abstractmethod
-    def _project(self, delta: NDArray) -> NDArray:
-        """Nearest perturbation within the budget."""
+    def _project(self, points: NDArray, rows: slice) -> NDArray:
+        """Nearest points in the ball around some of the samples, and in the box."""
 
 
 class LinfBall(Ball):
-    """Every feature within its budget."""
+    """Every feature within its budget: the ball and the box are one box for each sample."""
+
+    def __init__(self, center: NDArray, eps: float | NDArray, box: tuple | None):
+        super().__init__(center, eps, box)
+        self.low, self.high = (_moved(center, sign * self.eps) for sign in (-1, 1))
+        if box is not None:
+            self.low, self.high = np.maximum(self.low, box[0]), np.minimum(self.high, box[1])
 
     def dual_norm(self, gradient: NDArray) -> NDArray:
         return np.abs(gradient * self.eps).sum(axis=-1)
@@ -79,8 +104,8 @@ class LinfBall(Ball):
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray:
         return np.sign(gradient)
 
-    def _project(self, delta: NDArray) -> NDArray:
-        return np.clip(delta, -self.eps, self.eps)
+    def _project(self, points: NDArray, rows: slice) -> NDArray:
+        return np.clip(points, self.low[rows], self.high[rows])
 
 
 class L2Ball(Ball):
@@ -97,10 +122,20 @@ class L2Ball(Ball):
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray:
         return _normalise(gradient * size)
 
-    def _project(self, delta: NDArray) -> NDArray:
+    def _project(self, points: NDArray, rows: slice) -> NDArray:
+        center = self.center[rows]
+        delta = points.astype(np.float64) - center
         scaled = np.divide(delta, self.eps, out=np.zeros_like(delta), where=self.eps > 0)
         length = np.linalg.norm(scaled, axis=-1, keepdims=True)
-        return np.where(length > 1, delta / np.maximum(length, 1), delta)
+        points = _moved(center, np.where(length > 1, delta / np.maximum(length, 1), delta))
+        return points if self.box is None else np.clip(points, *self.box)
+
+
+def _moved(center: NDArray, delta: NDArray) -> NDArray:
+    """``center + delta`` in the dtype of the center, never further away by rounding."""
+    points = (center + delta).astype(center.dtype)
+    further = np.abs(points.astype(np.float64) - center) > np.abs(delta)
+    return np.where(further, np.nextafter(points, center), points)
 
 
 def _normalise(vectors: NDArray) -> NDArray:
