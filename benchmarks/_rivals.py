@@ -66,7 +66,7 @@ def _empirical_rivals(module: Any, params: Any, x: jax.Array) -> dict[str, Calla
         implementation=nt.NtkImplementation.JACOBIAN_CONTRACTION,
     )
     rivals = {}
-    for size in (size for size in (5, 10, 25, 50) if len(x) % size == 0 and size < len(x)):
+    for size in (size for size in (25, 50) if len(x) % size == 0 and size < len(x)):
         batched = nt.batch(kernel_fn, batch_size=size, device_count=0)  # jitted in there
         rivals[str(size)] = functools.partial(batched, x, None, params)
     if len(x) <= 50:
