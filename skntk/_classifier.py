@@ -16,7 +16,7 @@ from ._gram import GramOperator, gram_matrix, upper_blocks
 from ._kernel_machine import KernelMachineMixin
 from ._memory import available_bytes, check_memory
 from ._targets import encode_targets, one_hot_or_sign
-from ._validation import check_integer, check_option, check_real
+from ._validation import check_boolean, check_integer, check_option, check_real
 from .kernels import resolve_kernel
 from .solvers import (
     Spectrum,
@@ -72,6 +72,10 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         epsilon of the inputs.
     max_iter : int, default=1000
         Largest number of iterations of "cg".
+    multi_output : bool, default=False
+        Whether to use a kernel of several outputs between all of them, (n k, n k), where
+        :math:`A = \Theta(X, X)^{-1} Y` mixes outputs (Eq. 37-40), instead of its trace. It needs
+        an `EmpiricalNTK` with as many outputs as there are targets.
     memory_limit : float, default=None
         Bytes that the fit may take for matrices of n x n; None: all that are available. It
         is checked before anything is allocated.
@@ -119,6 +123,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         random_state=None,
         tol=None,
         max_iter=1000,
+        multi_output=False,
         memory_limit=None,
     ):
         self.kernel = kernel
@@ -129,6 +134,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.tol = tol
         self.max_iter = max_iter
+        self.multi_output = multi_output
         self.memory_limit = memory_limit
 
     @with_callbacks
@@ -166,7 +172,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         solver = self._choose_solver(X)
         progress = FitProgress(self, n_stages=2)
         gram = self._gram(X, solver, progress)
-        self.dual_coef_ = self._solve(solver, gram, progress)
+        self.dual_coef_ = self._solve(solver, gram, progress).reshape(len(X), -1)
         progress.finish()
         return self
 
@@ -203,7 +209,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         if other.solver in ("cholesky", "cg") and not np.isinf(time):
             other.solver = "eigh"
         other.n_iter_ = 1
-        other.dual_coef_ = self._spectrum.coefficients(self._targets, time, self._alpha)
+        coefficients = self._spectrum.coefficients(self._targets, time, self._alpha)
+        other.dual_coef_ = coefficients.reshape(self.dual_coef_.shape)
         return other
 
     def _check_parameters(self) -> None:
@@ -211,6 +218,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         check_real("alpha", self.alpha, low=0.0)
         check_option("solver", self.solver, _SOLVERS)
         check_integer("max_iter", self.max_iter, low=1)
+        check_boolean("multi_output", self.multi_output)
         if self.tol is not None:
             check_real("tol", self.tol, low=0.0, strict=True)
         if self.memory_limit is not None:
@@ -223,17 +231,33 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
 
     def _resolve_kernel(self, X: NDArray) -> None:
         if not (isinstance(self.kernel, str) and self.kernel == "precomputed"):
-            self.kernel_, self.X_fit_ = (
-                resolve_kernel(clone(self.kernel, safe=False), X.shape[1]),
-                X,
-            )
+            self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
+            self.X_fit_ = X
+        else:
+            self.kernel_, self.X_fit_ = None, None
+        if self.multi_output:
+            self._check_outputs(X)
+        if self.kernel_ is not None:
             return
-        self.kernel_, self.X_fit_ = None, None
         if X.shape[0] != X.shape[1]:
             raise ValueError(
                 f"Precomputed kernel must be a square matrix. Input is a "
                 f"{X.shape[0]}x{X.shape[1]} matrix."
             )
+
+    def _check_outputs(self, X: NDArray) -> None:
+        if not hasattr(self.kernel_, "full"):
+            raise ValueError(
+                f"multi_output=True needs a kernel between outputs, and kernel={self.kernel!r} has "
+                "none; use EmpiricalNTK, or multi_output=False."
+            )
+        n_outputs, n_targets = self.kernel_.count_outputs(X.shape[1]), self._targets.shape[1]
+        if n_outputs != n_targets:
+            raise ValueError(
+                f"The kernel's network has {n_outputs} outputs for {n_targets} targets; give it "
+                f"{n_targets}, or use multi_output=False."
+            )
+        self._targets = self._targets.reshape(-1, 1)  # row index = sample * k + output
 
     def _choose_solver(self, X: NDArray) -> str:
         """Solver to use, or MemoryError if it does not fit."""
@@ -252,6 +276,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         """Gram matrix, or for "cg" what multiplies by it if it would not fit."""
         if self.kernel_ is None:
             return (X + X.T) / 2
+        if self.multi_output:
+            return self.kernel_.full(X)
         if solver == "cg" and not self._fits(X):
             return GramOperator(self.kernel_, X, self.n_jobs)
         n_blocks = len(upper_blocks(self.kernel_, len(X)))
@@ -319,6 +345,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             what="at_time of an NTKClassifier",
             remedy="use fewer samples, float32 input, or a higher memory_limit",
         )
+        if self.multi_output:
+            return eigendecompose(self.kernel_.full(self.X_fit_), overwrite=True)
         return eigendecompose(gram_matrix(self.kernel_, self.X_fit_, self.n_jobs), overwrite=True)
 
     def __sklearn_tags__(self) -> Any:

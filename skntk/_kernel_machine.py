@@ -40,6 +40,8 @@ class KernelMachineMixin(OutputClassifierMixin):
         kernel = self.kernel_
         if kernel is None:
             outputs = X @ self.dual_coef_
+        elif self._is_multi_output():
+            outputs, _ = kernel.full_linearize(X, self.X_fit_, self.dual_coef_)
         else:
             blocks = row_blocks(len(X), len(self.X_fit_), X.itemsize)
             outputs = np.concatenate(
@@ -64,6 +66,8 @@ class KernelMachineMixin(OutputClassifierMixin):
         X = self._validate_inputs(X)
         kernel = self._require_kernel()
         c = self._validate_cotangents(cotangents, len(X))
+        if self._is_multi_output():
+            return self.kernel_.full_linearize(X, self.X_fit_, self.dual_coef_)[1](c)
         gradients = [
             kernel.input_vjp(X[rows], self.X_fit_, c[rows] @ self.dual_coef_.T)
             for rows in row_blocks(len(X), len(self.X_fit_), X.itemsize)
@@ -85,9 +89,15 @@ class KernelMachineMixin(OutputClassifierMixin):
             Maps cotangents (m, k) to gradients (m, d), like `input_vjp`.
         """
         X = self._validate_inputs(X)
+        if self._is_multi_output():
+            return self.kernel_.full_linearize(X, self.X_fit_, self.dual_coef_)
         gram, pullback = self._require_kernel().linearize(X, self.X_fit_)
         coefficients = self.dual_coef_
         return gram @ coefficients, lambda c: pullback(c @ coefficients.T)
+
+    def _is_multi_output(self) -> bool:
+        """Whether the kernel is taken between all outputs, (n k, n k)."""
+        return getattr(self, "multi_output", False)
 
     def _validate_inputs(self, X: Any) -> NDArray:
         check_is_fitted(self, "dual_coef_")

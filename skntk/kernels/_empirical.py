@@ -18,6 +18,7 @@ from .._precision import precision
 from .._tangent_features import tangent_features
 from .._validation import check_integer
 from ._base import NeuralTangentKernel, Pullback
+from ._linear_network import linear_outputs, linear_vjp, weighted_jacobian
 
 __all__ = ["EmpiricalNTK", "tangent_gram"]
 
@@ -101,6 +102,44 @@ class EmpiricalNTK(NeuralTangentKernel):
         """
         X, right = self._validate(X, Z)
         return self._mean(lambda draw: tangent_gram(*draw, X, right), X)
+
+    def count_outputs(self, n_features: int) -> int:
+        """Number k of outputs of the network."""
+        from .._flax_network import count_outputs
+
+        X = np.zeros((1, n_features))
+        self._validate(X, None)
+        network, params, constants = next(self._draws(X))
+        return count_outputs(network, params, constants, n_features)
+
+    def full_linearize(self, X: ArrayLike, Z: ArrayLike, A: ArrayLike) -> tuple[NDArray, Pullback]:
+        r"""Outputs :math:`\sum_j \Theta(x_i, z_j) A_j` of the kernel between all outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Where they are taken.
+        Z : array-like of shape (m, d)
+            The other argument of the kernel.
+        A : array-like of shape (m, k)
+            Weight of each sample and output of Z.
+
+        Returns
+        -------
+        outputs : ndarray of shape (n, k)
+        pullback : callable
+            Maps cotangents (n, k) to the gradient (n, d) of the outputs they weight.
+        """
+        X, right = self._validate(X, Z)
+        weights = np.asarray(A, X.dtype)
+        machines = [(draw, weighted_jacobian(*draw, right, weights)) for draw in self._draws(X)]
+        share = X.dtype.type(1 / len(machines))
+
+        def pullback(C: NDArray) -> NDArray:
+            C = np.asarray(C, X.dtype)
+            return share * sum(linear_vjp(*draw, theta, X, C) for draw, theta in machines)
+
+        return share * sum(linear_outputs(*draw, theta, X) for draw, theta in machines), pullback
 
     def _check_parameters(self, n_features: int) -> None:
         from .._flax_network import check_input_shape, is_trained

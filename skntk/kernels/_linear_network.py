@@ -1,0 +1,93 @@
+r"""Functions Theta(x, Z) A of a tangent kernel between all outputs, without the kernel.
+
+With :math:`\theta = \sum_j J(z_j)^T A_j`, one gradient over all z, the function is the
+derivative :math:`J(x)\,\theta` of the network along :math:`\theta`: no Jacobian is formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from .._precision import precision
+
+__all__ = ["linear_outputs", "linear_vjp", "weighted_jacobian"]
+
+#: Samples in a compiled block.
+_BLOCK = 128
+
+
+def weighted_jacobian(
+    network: Any, params: Any, constants: Any, Z: NDArray, A: NDArray
+) -> list[NDArray]:
+    r"""Leaves of :math:`\sum_j J(z_j)^T A_j` for samples Z (m, d) and weights A (m, k)."""
+    total: list[NDArray] | None = None
+    for rows, z in _blocks(Z):
+        weights = np.zeros((len(z), A.shape[1]), A.dtype)  # 0 for samples that fill up
+        weights[: rows.stop - rows.start] = A[rows]
+        with precision(Z.dtype):
+            part = [np.asarray(leaf) for leaf in _gradient(network, params, constants, z, weights)]
+        total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
+    assert total is not None
+    return total
+
+
+def linear_outputs(
+    network: Any, params: Any, constants: Any, theta: list[NDArray], X: NDArray
+) -> NDArray:
+    r"""Outputs :math:`J(x_i)\,\theta`, (n, k)."""
+    outputs = []
+    for rows, x in _blocks(X):
+        with precision(X.dtype):
+            block = np.asarray(_derivative(network, params, constants, theta, x))
+        outputs.append(block[: rows.stop - rows.start])
+    return np.concatenate(outputs)
+
+
+def linear_vjp(
+    network: Any, params: Any, constants: Any, theta: list[NDArray], X: NDArray, C: NDArray
+) -> NDArray:
+    r"""Gradient (n, d) with respect to X of :math:`\sum_i C_i \cdot J(x_i)\,\theta`."""
+    gradient = np.empty_like(X)
+    for rows, x in _blocks(X):
+        n = rows.stop - rows.start
+        cotangents = np.zeros((len(x), C.shape[1]), X.dtype)
+        cotangents[:n] = C[rows]
+        with precision(X.dtype):
+            part = np.asarray(_pullback(network, params, constants, theta, x, cotangents))
+        gradient[rows] = part[:n]
+    return gradient
+
+
+@partial(jax.jit, static_argnums=0)
+def _gradient(network, params, constants, z, weights):
+    _, vjp = jax.vjp(lambda p: network.apply(p, constants, z), params)
+    return jax.tree.leaves(vjp(weights)[0])
+
+
+@partial(jax.jit, static_argnums=0)
+def _derivative(network, params, constants, theta, x):
+    direction = jax.tree.unflatten(jax.tree.structure(params), theta)
+    return jax.jvp(lambda p: network.apply(p, constants, x), (params,), (direction,))[1]
+
+
+@partial(jax.jit, static_argnums=0)
+def _pullback(network, params, constants, theta, x, cotangents):
+    def weighted(points):
+        return jnp.sum(cotangents * _derivative(network, params, constants, theta, points))
+
+    return jax.grad(weighted)(x)
+
+
+def _blocks(X: NDArray) -> Iterator[tuple[slice, NDArray]]:
+    """Blocks of one size, the last filled up with a sample again: nothing recompiles."""
+    size = min(_BLOCK, len(X))
+    for start in range(0, len(X), size):
+        stop = min(start + size, len(X))
+        yield slice(start, stop), X[np.minimum(np.arange(start, start + size), stop - 1)]
