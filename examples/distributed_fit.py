@@ -71,11 +71,12 @@ def main():
                 there, shared = fit(solver, -1)
             outputs = [clf.decision_function(data.X_test) for clf in (here, there)]
             difference = np.abs(outputs[0] - outputs[1]).max()
+            accuracy = there.score(data.X_test, data.y_test)
             attack = NTKAttack(None, eps=options.eps)
+            robust = robust_accuracy_score(there, data.X_test, data.y_test, attack)
             print(
                 f"{solver:<9} here {alone:.1f} s, on the cluster {shared:.1f} s, outputs differ "
-                f"by {difference:.1e}; accuracy {there.score(data.X_test, data.y_test):.3f}, under FGSM "
-                f"{robust_accuracy_score(there, data.X_test, data.y_test, attack):.3f}"
+                f"by {difference:.1e}; accuracy {accuracy:.3f}, under FGSM {robust:.3f}"
             )
     if not options.scheduler:
         cluster.close()
