@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -88,3 +91,13 @@ def test_a_killed_workers_blocks_are_computed_again(client):
     killer.join()
     assert victim not in client.run(os.getpid).values()
     assert_allclose(gram, gram_matrix(SmallBlocks(2), X), rtol=RTOL)
+
+
+def test_the_example_runs():
+    example = Path(__file__).parents[1] / "examples" / "distributed_fit.py"
+    command = [sys.executable, example, "--n-train", "300", "--n-test", "50"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "2 workers" in result.stdout
+    for solver in ("cholesky", "cg"):
+        [line] = [line for line in result.stdout.splitlines() if line.startswith(solver)]
+        assert float(line.split("differ by ")[1].split(";")[0]) < 1e-4
