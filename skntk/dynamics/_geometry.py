@@ -57,7 +57,8 @@ def normalize(kernel: NDArray) -> tuple[float, NDArray]:
     if largest == 0:
         return 0.0, kernel
     scaled = kernel / largest  # so that no square overflows, or all of them vanish
-    length = float(np.linalg.norm(scaled))
+    # Not by BLAS, whose rounding of a dot product depends on the number of its threads.
+    length = float(np.sqrt(np.square(scaled).sum()))
     return largest * length, scaled / length
 
 
@@ -184,5 +185,5 @@ def top_distances(values: NDArray, vectors: NDArray) -> tuple[NDArray, NDArray]:
             continue
         triangle: Any = np.linalg.qr(np.hstack([vectors[0], vectors[t]]), mode="r")
         difference = (triangle * np.concatenate([units[0], -units[t]])) @ triangle.T
-        distances[t] = min(np.vdot(difference, difference) / 2, 2)
+        distances[t] = min(np.square(difference).sum() / 2, 2)
     return distances, np.array(norms)

@@ -297,3 +297,13 @@ def test_as_kernel_gives_float64(dtype):
 def test_as_kernel_refuses(K, error, match):
     with pytest.raises(error, match=match):
         as_kernel(K, "K2")
+
+
+def test_norms_do_not_depend_on_threads():
+    """Runs of the same training are compared to the bit, whoever else computes."""
+    kernel = kernels(np.random.default_rng(0), 1, 150)[0]
+    norms = set()
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            norms.add(normalize(kernel)[0])
+    assert len(norms) == 1
