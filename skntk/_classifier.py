@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,7 +17,6 @@ from ._kernel_machine import KernelMachineMixin
 from ._memory import available_bytes, check_memory
 from ._targets import encode_targets, one_hot_or_sign
 from ._validation import check_boolean, check_integer, check_option, check_real
-from .kernels import resolve_kernel
 from .solvers import (
     Spectrum,
     conjugate_gradients,
@@ -168,7 +167,9 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         self._alpha = self.alpha
         self._spectrum: Spectrum | None = None
         self.n_iter_ = 1
-        self._resolve_kernel(X)
+        self._set_kernel(X)
+        if self.multi_output:
+            self._check_outputs(X)
         solver = self._choose_solver(X)
         progress = FitProgress(self, n_stages=2)
         gram = self._gram(X, solver, progress)
@@ -227,22 +228,6 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 f"solver={self.solver!r} cannot stop at time={self.time!r}; use solver='eigh' or "
                 "'auto', or time=np.inf."
-            )
-
-    def _resolve_kernel(self, X: NDArray) -> None:
-        if not (isinstance(self.kernel, str) and self.kernel == "precomputed"):
-            self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
-            self.X_fit_ = X
-        else:
-            self.kernel_, self.X_fit_ = None, None
-        if self.multi_output:
-            self._check_outputs(X)
-        if self.kernel_ is not None:
-            return
-        if X.shape[0] != X.shape[1]:
-            raise ValueError(
-                f"Precomputed kernel must be a square matrix. Input is a "
-                f"{X.shape[0]}x{X.shape[1]} matrix."
             )
 
     def _check_outputs(self, X: NDArray) -> None:

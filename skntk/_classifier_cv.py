@@ -16,7 +16,6 @@ from ._leave_one_out import LeaveOneOutMachine
 from ._memory import check_memory
 from ._targets import classify, encode_targets, one_hot_or_sign
 from ._validation import check_real
-from .kernels import resolve_kernel
 from .solvers import Spectrum, eigendecompose, warn_ill_conditioned
 
 __all__ = ["NTKClassifierCV"]
@@ -158,22 +157,15 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
 
     def _decompose(self, X: NDArray) -> Spectrum:
         n = len(X)
-        precomputed = isinstance(self.kernel, str) and self.kernel == "precomputed"
-        if precomputed and X.shape != (n, n):
-            raise ValueError(
-                f"Precomputed kernel must be a square matrix. Input is a {n}x{X.shape[1]} matrix."
-            )
+        self._set_kernel(X)
         check_memory(
             (3 if self.attack is None else 7) * n * n * X.itemsize,
             what="Fitting an NTKClassifierCV",
             n=n,
             remedy="use fewer samples or float32 input",
         )
-        if precomputed:
-            self.kernel_, self.X_fit_ = None, None
+        if self.kernel_ is None:
             return eigendecompose((X + X.T) / 2, overwrite=True)
-        self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
-        self.X_fit_ = X
         return eigendecompose(gram_matrix(self.kernel_, X, self.n_jobs), overwrite=True)
 
     def _score(

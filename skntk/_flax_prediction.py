@@ -16,7 +16,7 @@ from ._flax_network import Network
 from ._flax_training import attack, decide, input_pullback
 from ._precision import as_float_matrix, precision
 from ._targets import OutputClassifierMixin, as_columns, label_indices
-from .kernels._empirical import tangent_gram
+from .kernels._tangent_kernel import tangent_gram
 
 __all__ = ["NetworkMixin", "check_adversary"]
 

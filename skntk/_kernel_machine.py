@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._gram import row_blocks
 from ._precision import as_float_matrix
 from ._targets import OutputClassifierMixin, as_columns
-from .kernels import NeuralTangentKernel
+from .kernels import NeuralTangentKernel, resolve_kernel
 
 __all__ = ["KernelMachineMixin"]
 
@@ -94,6 +95,20 @@ class KernelMachineMixin(OutputClassifierMixin):
         gram, pullback = self._require_kernel().linearize(X, self.X_fit_)
         coefficients = self.dual_coef_
         return gram @ coefficients, lambda c: pullback(c @ coefficients.T)
+
+    def _set_kernel(self, X: NDArray) -> None:
+        """Resolve the parameter `kernel` for training inputs, or for their Gram matrix."""
+        kernel = self.kernel  # type: ignore[attr-defined]
+        if not (isinstance(kernel, str) and kernel == "precomputed"):
+            self.kernel_ = resolve_kernel(clone(kernel, safe=False), X.shape[1])
+            self.X_fit_ = X
+            return
+        self.kernel_, self.X_fit_ = None, None
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f"Precomputed kernel must be a square matrix. Input is a "
+                f"{X.shape[0]}x{X.shape[1]} matrix."
+            )
 
     def _is_multi_output(self) -> bool:
         """Whether the kernel is taken between all outputs, (n k, n k)."""

@@ -180,7 +180,7 @@ class KernelDynamicsTracker(RecordedKernels):
         """
         # Here, so that the tracker is there without Flax.
         from .._flax_network import FunctionNetwork, as_leaves, as_numpy, count_outputs
-        from ..kernels._empirical import tangent_gram
+        from ..kernels._tangent_kernel import tangent_gram
 
         self._check_can_record()
         if not callable(apply_fn):

@@ -6,7 +6,6 @@ derivative :math:`J(x)\,\theta` of the network along :math:`\theta`: no Jacobian
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._precision import precision
+from ._tangent_kernel import blocks_of
 
 __all__ = ["linear_outputs", "linear_vjp", "weighted_jacobian"]
 
@@ -28,7 +28,7 @@ def weighted_jacobian(
 ) -> list[NDArray]:
     r"""Leaves of :math:`\sum_j J(z_j)^T A_j` for samples Z (m, d) and weights A (m, k)."""
     total: list[NDArray] | None = None
-    for rows, z in _blocks(Z):
+    for rows, z in blocks_of(Z, min(_BLOCK, len(Z))):
         weights = np.zeros((len(z), A.shape[1]), A.dtype)  # 0 for samples that fill up
         weights[: rows.stop - rows.start] = A[rows]
         with precision(Z.dtype):
@@ -43,7 +43,7 @@ def linear_outputs(
 ) -> NDArray:
     r"""Outputs :math:`J(x_i)\,\theta`, (n, k)."""
     outputs = []
-    for rows, x in _blocks(X):
+    for rows, x in blocks_of(X, min(_BLOCK, len(X))):
         with precision(X.dtype):
             block = np.asarray(_derivative(network, params, constants, theta, x))
         outputs.append(block[: rows.stop - rows.start])
@@ -55,7 +55,7 @@ def linear_vjp(
 ) -> NDArray:
     r"""Gradient (n, d) with respect to X of :math:`\sum_i C_i \cdot J(x_i)\,\theta`."""
     gradient = np.empty_like(X)
-    for rows, x in _blocks(X):
+    for rows, x in blocks_of(X, min(_BLOCK, len(X))):
         n = rows.stop - rows.start
         cotangents = np.zeros((len(x), C.shape[1]), X.dtype)
         cotangents[:n] = C[rows]
@@ -83,11 +83,3 @@ def _pullback(network, params, constants, theta, x, cotangents):
         return jnp.sum(cotangents * _derivative(network, params, constants, theta, points))
 
     return jax.grad(weighted)(x)
-
-
-def _blocks(X: NDArray) -> Iterator[tuple[slice, NDArray]]:
-    """Blocks of one size, the last filled up with a sample again: nothing recompiles."""
-    size = min(_BLOCK, len(X))
-    for start in range(0, len(X), size):
-        stop = min(start + size, len(X))
-        yield slice(start, stop), X[np.minimum(np.arange(start, start + size), stop - 1)]

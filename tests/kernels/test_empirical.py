@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 import skntk
 from skntk import NTKAttack, NTKClassifier
-from skntk.kernels import EmpiricalNTK, TwoLayerNTK, _empirical
+from skntk.kernels import EmpiricalNTK, TwoLayerNTK, _tangent_kernel
 from skntk.networks import MNISTConvNet, TwoLayerReLU
 
 SHAPE = (4, 4, 1)
@@ -213,7 +213,7 @@ def test_input_vjp_is_independent_of_blocks(monkeypatch, n):
     whole = kernel.input_vjp(X, Z, W)
     # Two blocks of the Jacobians of two right-hand samples, and one filled up.
     n_values = 3 * sum(leaf.size for leaf in jax.tree.leaves(params))
-    monkeypatch.setattr(_empirical, "_JACOBIAN_BYTES", 2 * 8 * n_values)
+    monkeypatch.setattr(_tangent_kernel, "_JACOBIAN_BYTES", 2 * 8 * n_values)
     np.testing.assert_allclose(kernel.input_vjp(X, Z, W), whole, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(kernel.input_vjp(X[2:3], Z, W[2:3]), whole[2:3], rtol=1e-10)
 

@@ -1,0 +1,197 @@
+"""The tangent kernel of one network with its parameters: pure functions of arrays.
+
+Each sample's derivatives are computed once, `skntk._tangent_features`; here they are put
+together, layer by layer, to a kernel, its diagonal and its input gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from .._memory import check_memory
+from .._precision import precision
+from .._tangent_features import tangent_features
+
+__all__ = ["blocks_of", "tangent_diag", "tangent_gram", "tangent_vjp"]
+
+#: Samples whose Jacobians are computed at a time.
+_BLOCK = 16
+#: Bounds the Jacobians of right-hand samples that an input gradient holds.
+_JACOBIAN_BYTES = 256 * 2**20
+
+
+def tangent_gram(
+    network: Any,
+    params: Any,
+    constants: Any,
+    X: NDArray,
+    Z: NDArray | None = None,
+    *,
+    trace: bool = False,
+) -> NDArray:
+    """Tangent kernel of a network between two sets of samples.
+
+    Parameters
+    ----------
+    network : Network
+        Hashable, with ``apply(params, constants, x)``.
+    params, constants : tree of ndarray
+    X : ndarray of shape (n, d)
+    Z : ndarray of shape (m, d) or None
+        None means `X`.
+    trace : bool, default=False
+        Whether to give the trace over outputs divided by k instead of all of it.
+
+    Returns
+    -------
+    kernel : ndarray of shape (n * k, m * k), or (n, m) of the trace
+        Row index = sample * k + output.
+    """
+    left = _features(network, params, constants, X)
+    right = left if Z is None else _features(network, params, constants, Z)
+    k = left.jacobian.shape[1]
+    _check_gram_size(left, right, 1 if trace else k)
+    if trace:  # a sum over outputs, as over parameters
+        return _contract(left.with_outputs(1), right.with_outputs(1)) / X.dtype.type(k)
+    return _contract(left, right)
+
+
+def tangent_diag(network: Any, params: Any, constants: Any, X: NDArray) -> NDArray:
+    """Diagonal (n,) of the tangent kernel's trace divided by k; parameters as above."""
+    features = _features(network, params, constants, X)
+    k = features.jacobian.shape[1]
+    total = np.square(features.jacobian).sum(axis=(1, 2))
+    for h, delta in features.dense:
+        total += np.square(h).sum(axis=1) * np.square(delta).sum(axis=(1, 2))
+    return total / X.dtype.type(k)
+
+
+@dataclass
+class _Features:
+    """What the tangent kernel needs of each sample."""
+
+    jacobian: NDArray  # (n, k, P), of all parameters but the weights of dense layers
+    dense: list[tuple[NDArray, NDArray]]  # for each, inputs (n, i) and derivatives (n, k, o)
+
+    def with_outputs(self, k: int) -> _Features:
+        """The same numbers, as of k outputs."""
+        n = len(self.jacobian)
+        dense = [(h, delta.reshape(n, k, -1)) for h, delta in self.dense]
+        width = self.jacobian[0].size // k
+        return _Features(self.jacobian.reshape(n, k, width), dense)
+
+
+def _contract(left: _Features, right: _Features) -> NDArray:
+    """Kernel (n k, m k) of two sets of samples."""
+    # A matrix times its own transpose is a symmetric rank-k update: half the work, and exact.
+    kernel = _rows(left.jacobian) @ _rows(right.jacobian).T
+    k = left.jacobian.shape[1]
+    for (h, delta), (h_right, delta_right) in zip(left.dense, right.dense, strict=True):
+        deltas = _rows(delta) @ _rows(delta_right).T
+        blocks = deltas.reshape(len(h), k, len(h_right), k)
+        blocks *= (h @ h_right.T)[:, None, :, None]
+        kernel += deltas
+    return kernel
+
+
+def _rows(array: NDArray) -> NDArray:
+    n, k, width = array.shape
+    return array.reshape(n * k, width)
+
+
+def _features(network: Any, params: Any, constants: Any, X: NDArray) -> _Features:
+    size = min(_BLOCK, len(X))
+    filled: list[NDArray] = []
+    for rows, x in blocks_of(X, size):
+        with precision(X.dtype):
+            parts = jax.tree.leaves(tangent_features(network, params, constants, x))
+        arrays = [np.asarray(part) for part in parts]
+        if not filled:
+            _check_features_size(arrays, len(X), size)
+            filled = [np.empty((len(X), *array.shape[1:]), X.dtype) for array in arrays]
+        for target, array in zip(filled, arrays, strict=True):
+            target[rows] = array[: rows.stop - rows.start]
+    jacobian, *dense = filled
+    return _Features(jacobian, list(zip(dense[::2], dense[1::2], strict=True)))
+
+
+def _check_features_size(arrays: list[NDArray], n: int, block: int) -> None:
+    check_memory(
+        sum(a.nbytes for a in arrays) * -(-n // block),
+        what="The Jacobian of an empirical kernel",
+        n=n,
+        remedy="use fewer samples or float32 input",
+    )
+
+
+def _check_gram_size(left: _Features, right: _Features, k: int) -> None:
+    n, m = len(left.jacobian), len(right.jacobian)
+    check_memory(
+        2 * n * m * k**2 * left.jacobian.itemsize,  # of all layers so far, and of one
+        what=f"An empirical kernel with {m * k} columns",
+        n=n,
+        remedy="use fewer samples, float32 input, or the trace over outputs",
+    )
+
+
+def blocks_of(X: NDArray, size: int) -> Iterator[tuple[slice, NDArray]]:
+    """Blocks of exactly `size` samples; the last repeats one, so that nothing recompiles."""
+    for start in range(0, len(X), size):
+        stop = min(start + size, len(X))
+        yield slice(start, stop), X[np.minimum(np.arange(start, start + size), stop - 1)]
+
+
+def tangent_vjp(
+    network: Any, params: Any, constants: Any, X: NDArray, Z: NDArray, W: NDArray
+) -> NDArray:
+    """Gradient (n, d) with respect to X of sum_ij W_ij trace(Theta(x_i, z_j)) / k."""
+    from .._flax_network import count_outputs
+
+    k = count_outputs(network, params, constants, X.shape[1])
+    n_values = k * sum(leaf.size for leaf in jax.tree.leaves(params))
+    width = min(len(Z), max(1, _JACOBIAN_BYTES // (X.itemsize * max(1, n_values))))
+    gradient = np.zeros_like(X)
+    for rows, x in blocks_of(X, min(_BLOCK, len(X))):
+        for columns, z in blocks_of(Z, width):
+            block = W[rows, columns]
+            weights = np.zeros((len(x), width), X.dtype)  # 0 for samples that fill up
+            weights[: block.shape[0], : block.shape[1]] = block
+            with precision(X.dtype):
+                part = _input_gradient(network, params, constants, x, z, weights)
+            gradient[rows] += np.asarray(part)[: block.shape[0]]
+    return gradient
+
+
+@partial(jax.jit, static_argnums=0)
+def _input_gradient(
+    network: Any, params: Any, constants: Any, x: jax.Array, z: jax.Array, weights: jax.Array
+) -> jax.Array:
+    """Gradient with respect to x of sum_ij W_ij trace(J(x_i) J(z_j)^T) / k.
+
+    The weighted Jacobians of all z_j are one tangent for each x_i and output, along which
+    the output's derivative is taken and then differentiated by x_i.
+    """
+
+    def output(params: Any, sample: jax.Array) -> jax.Array:
+        return network.apply(params, constants, sample[None])[0]
+
+    jacobians = jax.vmap(jax.jacrev(output), (None, 0))(params, z)
+    tangents = jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), jacobians)
+
+    def along(sample: jax.Array, tangent: Any) -> jax.Array:
+        def of_output(direction: Any, a: jax.Array) -> jax.Array:
+            _, change = jax.jvp(lambda p: output(p, sample), (params,), (direction,))
+            return change[a]
+
+        k = jax.tree.leaves(tangent)[0].shape[0]
+        return jnp.mean(jax.vmap(of_output)(tangent, jnp.arange(k)))
+
+    return jax.vmap(jax.grad(along))(x, tangents)
