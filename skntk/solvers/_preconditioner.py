@@ -120,5 +120,4 @@ def pivoted_cholesky(
         factor[:, done : done + width] = new
         done += width
         lacking = np.maximum(lacking - np.square(new).sum(axis=1), 0)
-        lacking[pivots] = 0
     return factor[:, :done]

@@ -143,3 +143,11 @@ def test_stops_where_there_is_no_positive_curvature():
     state = solve(-np.eye(5), np.ones((5, 2)), tol=1e-6)
     assert state.n_iter == 1
     assert_array_equal(state.coefficients, 0)
+
+
+def test_an_iterate_that_only_seemed_better_is_not_kept():
+    """The residual carried along says 0; the true one, of a product that drifts, is 9."""
+    scales = iter([1.0, 10.0])
+    state = conjugate_gradients(lambda v: next(scales) * v, np.ones((5, 1)), tol=1e-6)
+    assert_array_equal(state.coefficients, 0)
+    assert (state.residual, state.n_iter) == (1, 1)
