@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import chebyshev
 
-__all__ = ["Angle", "inverse_sine", "relu_angle", "safe_inverse"]
+__all__ = ["Angle", "computed_once", "inverse_sine", "relu_angle", "safe_inverse"]
 
 
 def _arcsin_coefficients(degree: int) -> np.ndarray:
@@ -51,8 +51,33 @@ def _polynomial(x: jax.Array, coefficients: Sequence[float] | np.ndarray) -> jax
     return value
 
 
+def computed_once(array: jax.Array, one: jax.Array | float) -> jax.Array:
+    """Array itself, which XLA will not compute anew for each of its uses.
+
+    On a CPU, XLA makes one loop an output and repeats in it whatever is cheap, so the layers
+    of a network were computed over and over; a division by a number that it does not know
+    is not cheap. (`jax.lax.optimization_barrier` does nothing there.)
+
+    Parameters
+    ----------
+    array : Array
+    one : Array of shape ()
+        1, known when it runs, but not when it is compiled.
+    """
+    return array / one
+
+
 class Angle:
     """Functions of the angle whose versine and coversine are given.
+
+    Parameters
+    ----------
+    versine : Array
+    coversine : Array, default=None
+        None: the angle is a right one or less, as after a ReLU layer, so that 2 - versine
+        has all of its digits.
+    one : Array of shape (), default=1
+        For `computed_once`.
 
     Attributes
     ----------
@@ -61,16 +86,31 @@ class Angle:
     sin, cos : Array
     """
 
-    def __init__(self, versine: jax.Array, coversine: jax.Array):
-        acute = versine < coversine
-        half_square = jnp.minimum(versine, coversine) / 2  # sin^2 of half the lesser angle
-        ratio = _polynomial(4 * half_square - 1, _COEFFICIENTS[versine.dtype.type])
-        lesser = 2 * jnp.sqrt(half_square) * ratio
+    def __init__(
+        self,
+        versine: jax.Array,
+        coversine: jax.Array | None = None,
+        one: jax.Array | float = 1.0,
+    ):
         pi = jnp.asarray(np.pi, versine.dtype)
+        if coversine is None:
+            self.theta = computed_once(_small_angle(versine), one)
+            self.supplement = pi - self.theta
+            self.sin, self.cos = jnp.sqrt(versine * (2 - versine)), 1 - versine
+            return
+        acute = versine < coversine
+        lesser = computed_once(_small_angle(jnp.minimum(versine, coversine)), one)
         self.theta = jnp.where(acute, lesser, pi - lesser)
         self.supplement = jnp.where(acute, pi - lesser, lesser)
         self.sin = jnp.sqrt(versine * coversine)
         self.cos = jnp.where(acute, 1 - versine, coversine - 1)
+
+
+def _small_angle(versine: jax.Array) -> jax.Array:
+    """Angle, at most a right one, with that versine."""
+    half_square = versine / 2  # sin^2 of half the angle
+    ratio = _polynomial(4 * half_square - 1, _COEFFICIENTS[versine.dtype.type])
+    return 2 * jnp.sqrt(half_square) * ratio
 
 
 def relu_angle(angle: Angle, versine: jax.Array) -> jax.Array:
@@ -89,7 +129,8 @@ def inverse_sine(angle: Angle) -> jax.Array:
 
     The tangential sub-gradient 0 is what is left of a direction that rounding has lost.
     """
-    return safe_inverse(jnp.where(angle.sin > 64 * jnp.finfo(angle.sin.dtype).eps, angle.sin, 0))
+    least = 64 * jnp.finfo(angle.sin.dtype).eps
+    return jnp.where(angle.sin > least, 1 / jnp.maximum(angle.sin, least), 0)
 
 
 def safe_inverse(array: jax.Array) -> jax.Array:

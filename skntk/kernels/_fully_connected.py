@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._validation import check_integer, check_real
-from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
+from ._arc_cosine import Angle, computed_once, inverse_sine, relu_angle, safe_inverse
 from ._rotation_invariant import PairFunction, RotationInvariantNTK
 
 __all__ = ["FullyConnectedNTK"]
@@ -60,7 +61,7 @@ class FullyConnectedNTK(RotationInvariantNTK):
         check_real("bias_std", self.bias_std, low=0.0)
 
     def _pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
-        parameters = (self.weight_std**2, self.bias_std**2, float(n_features))
+        parameters = (self.weight_std**2, self.bias_std**2, float(n_features), 1.0)
         return _of_depth(int(self.depth)), parameters
 
 
@@ -69,28 +70,29 @@ def _of_depth(depth: int) -> Callable:
     return partial(_fully_connected, depth)
 
 
-def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d):
+def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d, one):
     """Recursion over layers of S, T and of their derivatives.
 
     A layer first adds the bias as one more coordinate, then maps the angle. `by_product`
     differentiates with respect to S_0, `by_square` with respect to q_0(x).
     """
-    x_norm, z_norm = x_norm * jnp.sqrt(w / d), z_norm * jnp.sqrt(w / d)
-    gap = x_norm - z_norm
-    scale, q_x, versine, coversine = _add_bias(versine, coversine, x_norm, z_norm, gap, b)
-    angle = Angle(versine, coversine)
-    s = t = scale * angle.cos
+    x = _AddedBias(x_norm * jnp.sqrt(w / d), b)
+    z = _AddedBias(z_norm * jnp.sqrt(w / d), b)
+    versine = computed_once(_add_bias(versine, x, z), one)
+    coversine = computed_once(_add_bias(coversine, x, z, reflected=-1), one)
+    angle = Angle(versine, coversine, one)
+    s = t = x.norm * z.norm * angle.cos
     s_by_product = t_by_product = jnp.ones_like(s)
     s_by_square = t_by_square = jnp.zeros_like(s)
-    q_by_square = jnp.ones_like(s)
+    q_by_square = 1.0
 
     for _ in range(depth):
-        inverse_q, inverse_sin = safe_inverse(q_x), inverse_sine(angle)
+        inverse_sin = inverse_sine(angle)
         k0 = angle.supplement / (2 * np.pi)
         # d k1 / d S = k0; the derivatives of k0 have the kink: 0 where sin = 0.
-        k1_by_q = angle.sin * scale * inverse_q / (4 * np.pi)
-        k0_by_s = safe_inverse(scale) * inverse_sin / (2 * np.pi)
-        k0_by_q = -angle.cos * inverse_q * inverse_sin / (4 * np.pi)
+        k1_by_q = angle.sin * (z.norm * x.inverse) / (4 * np.pi)
+        k0_by_s = x.inverse * z.inverse * inverse_sin / (2 * np.pi)
+        k0_by_q = -angle.cos * x.inverse**2 * inverse_sin / (4 * np.pi)
 
         k0_by_product = k0_by_s * s_by_product
         k0_by_square = k0_by_s * s_by_square + k0_by_q * q_by_square
@@ -100,35 +102,42 @@ def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d):
         t_by_square = s_by_square + w * (k0_by_square * t + k0 * t_by_square)
         q_by_square = q_by_square * w / 2
 
-        x_norm, z_norm, gap = _relu_norms(q_x, x_norm, z_norm, gap, scale, w, b)
-        versine = relu_angle(angle, versine)
-        scale, q_x, versine, coversine = _add_bias(versine, 2 - versine, x_norm, z_norm, gap, b)
-        angle = Angle(versine, coversine)
-        s = scale * angle.cos
+        x, z = (_AddedBias(jnp.sqrt(w / 2) * vector.norm, b) for vector in (x, z))
+        versine = _add_bias(relu_angle(angle, versine), x, z)
+        angle = Angle(versine, one=one)
+        s = x.norm * z.norm * angle.cos
         t = s + w * k0 * t
     return t, t_by_product * w / d, t_by_square * w / d
 
 
-def _add_bias(versine, coversine, x_norm, z_norm, gap, b):
-    """Append the coordinate sqrt(b) to both vectors, given norms, their gap and angle.
+class _AddedBias:
+    """A vector with the bias as one more coordinate, sqrt(b).
 
-    Every term is non-negative: nothing cancels, so equal vectors keep versine 0.
+    Attributes
+    ----------
+    norm, inverse : Array
+        Norm with the bias, and 1 / norm (0 for a zero vector).
+    old, new : Array
+        Shares of the vector and of the bias in the unit vector; both 0 for a zero vector.
+    missing : Array
+        1 for a zero vector, else 0.
     """
-    q_x, q_z = x_norm**2 + b, z_norm**2 + b
-    scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)  # the product itself may overflow
-    dot = x_norm * z_norm
-    inverse = safe_inverse(scale)
-    apart = b * gap**2 * safe_inverse(scale + dot + b)
-    along = b * (x_norm**2 + z_norm**2 + b) * safe_inverse(scale + dot) + b
-    # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
-    versine = jnp.where(scale > 0, (apart + dot * versine) * inverse, 1)
-    coversine = jnp.where(scale > 0, (along + dot * coversine) * inverse, 1)
-    return scale, q_x, versine, coversine
+
+    def __init__(self, norm: jax.Array, b: jax.Array):
+        self.norm = jnp.sqrt(norm**2 + b)
+        self.inverse = safe_inverse(self.norm)
+        self.old = jnp.where(self.norm > 0, norm / jnp.where(self.norm > 0, self.norm, 1), 0)
+        self.new = jnp.sqrt(b) * self.inverse
+        self.missing = jnp.where(self.norm > 0, 0, jnp.ones_like(norm))
 
 
-def _relu_norms(q_x, x_norm, z_norm, gap, scale, w, b):
-    """Norms of both ReLU feature vectors, sqrt(w q / 2), and the gap between them."""
-    q_z = z_norm**2 + b
-    gap = gap * (x_norm + z_norm) * (w / 2)
-    x_norm, z_norm = jnp.sqrt(w * q_x / 2), jnp.sqrt(w * q_z / 2)
-    return x_norm, z_norm, gap * safe_inverse(x_norm + z_norm)
+def _add_bias(versine, x, z, reflected=1):
+    """Versine of the angle between two vectors with the bias added to both.
+
+    Half the squared distance of their unit vectors. Every term is non-negative: nothing
+    cancels, so equal vectors keep versine 0. The coversine is the same of x and -z, whose
+    bias is reflected too. A zero vector has no angle; a right angle makes its derivative the mean
+    of both sides.
+    """
+    apart = (x.old - z.old) ** 2 + (x.new - reflected * z.new) ** 2
+    return (apart + x.missing + z.missing) / 2 + x.old * z.old * versine

@@ -1,12 +1,11 @@
 """Kernels of (<x, z>, |x|, |z|) alone: one matrix product, then a function of each pair.
 
-The function of a pair is compiled by XLA for flat chunks of two fixed sizes, so new
+The function of a pair is compiled by XLA for tiles of a few fixed shapes, so new
 data never compile anything; the products are left to BLAS, which uses symmetry.
 """
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg.blas
 from numpy.typing import NDArray
 
 from .._precision import precision
@@ -22,12 +22,18 @@ from ._base import NeuralTangentKernel, Pullback
 
 __all__ = ["PairFunction", "RotationInvariantNTK"]
 
-#: (versine, coversine, |x|, |z|, *parameters) of each pair -> its kernel value and the
-#: derivatives of that with respect to <x, z> and to |x|^2.
+#: (versine, coversine, |x|, |z|, *parameters) of pairs, broadcast against each other -> their
+#: kernel values and the derivatives of those with respect to <x, z> and to |x|^2.
 PairFunction = Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
 
-#: Pairs in a compiled chunk. The large one amortises dispatch, the small one keeps
-#: small data instant.
+#: Shapes of a compiled tile of pairs: the first keeps small data instant, the last amortises
+#: dispatch, the one between is for a few samples against many.
+_TILES = ((64, 64), (8, 2**14), (256, 512))
+
+#: What dispatch of a tile costs, in pairs.
+_DISPATCH = 2**13
+
+#: Pairs in a compiled vector of them.
 _CHUNKS = (2**12, 2**17)
 
 #: Below this versine (or coversine) the product has lost the digits of the angle and
@@ -43,8 +49,7 @@ class RotationInvariantNTK(NeuralTangentKernel):
         """Return a module-level function (it keys the compilation cache) and its floats."""
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
-        # np.dot of a matrix with its own transpose is a symmetric rank-k update.
-        gram = X @ (X if Z is None else Z).T
+        gram = _upper_products(X) if Z is None else X @ Z.T
         _Pairs(self, X, Z).fill((gram,), gram)
         return gram
 
@@ -81,40 +86,54 @@ class _Pairs:
         self.function = function
 
     def fill(self, outputs: tuple[NDArray, ...], products: NDArray) -> None:
-        """Write value (and derivatives) of all pairs; `products` may be `outputs[0]`."""
-        n, m = products.shape
-        size = _chunk_size(n * m)
-        tiles = _upper_tiles(n, size) if self.symmetric else _tiles(n, m, size)
-        for rows, columns in tiles:
-            self._fill_tile(outputs, products, rows, columns, size)
+        """Write value (and derivatives) of all pairs; `products` may be `outputs[0]`.
 
-    def _fill_tile(
-        self, outputs: tuple[NDArray, ...], products: NDArray, rows: slice, cols: slice, size: int
-    ) -> None:
-        tile = products[rows, cols]
-        flat = np.zeros((3, size), self.dtype)
-        for row, values in zip(
-            flat, (tile, self.x_norms[rows, None], self.z_norms[None, cols]), strict=True
-        ):
-            row[: tile.size].reshape(tile.shape)[...] = values
+        Of a symmetric matrix, only the upper triangle of `products` is read.
+        """
+        shape = _tile_shape(*products.shape)
+        tiles: Callable[..., Any] = _upper_tiles if self.symmetric else _tiles
+        # XLA computes a tile while the one before is put in place.
+        previous: Any = None
+        for rows, columns in tiles(*products.shape, *shape):
+            computed = self._compute(products, rows, columns, shape, len(outputs))
+            if previous:
+                self._put(outputs, products, *previous)
+            previous = rows, columns, computed
+        self._put(outputs, products, *previous)
+
+    def _compute(
+        self, products: NDArray, rows: slice, columns: slice, shape: tuple[int, int], n_outputs: int
+    ) -> tuple[jax.Array, ...]:
+        """Results of a tile, padded to its shape."""
+        height, width = shape
+        tile = _padded(products[rows, columns], shape)
+        x_norms = _padded(self.x_norms[rows, None], (height, 1))
+        z_norms = _padded(self.z_norms[None, columns], (1, width))
         with precision(self.dtype):
-            *results, n_near = _from_products(
-                self.function, len(outputs), *_spread(flat), self.parameters, _NEAR[self.dtype]
-            )
-        near = self._near(tile, rows, cols) if n_near else None
+            arrays = _spread(tile, x_norms, z_norms)
+            near = _NEAR[self.dtype]
+            return _from_products(self.function, n_outputs, *arrays, self.parameters, near)
+
+    def _put(
+        self,
+        outputs: tuple[NDArray, ...],
+        products: NDArray,
+        rows: slice,
+        columns: slice,
+        computed: tuple[jax.Array, ...],
+    ) -> None:
+        """Store the results of a tile, those of nearly parallel pairs computed again."""
+        *results, n_near = computed
+        tile = products[rows, columns]
+        near = self._near(tile, rows, columns) if n_near else None
         for k, (output, result) in enumerate(zip(outputs, results, strict=True)):
-            values = np.asarray(result)[: tile.size].reshape(tile.shape)
+            values = np.asarray(result)[: tile.shape[0], : tile.shape[1]]
             if near is not None:
                 values = values.copy()
                 values[near[0]] = near[1][k]
-            self._store(output, values, rows, cols)
-
-    def _store(self, output: NDArray, values: NDArray, rows: slice, cols: slice) -> None:
-        if self.symmetric and rows == cols:
-            values = np.triu(values) + np.triu(values, 1).T
-        elif self.symmetric:
-            output[cols, rows] = values.T
-        output[rows, cols] = values
+            output[rows, columns] = values
+            if self.symmetric:
+                _mirror(output, rows, columns)
 
     def _near(self, tile: NDArray, rows: slice, cols: slice) -> tuple[Any, tuple[NDArray, ...]]:
         """Indices of nearly parallel pairs in a tile and their accurate results."""
@@ -122,8 +141,9 @@ class _Pairs:
         i, j = np.nonzero((scale - np.abs(tile) < _NEAR[self.dtype] * scale) & (scale > 0))
         x_norms, z_norms = self.x_norms[rows][i], self.z_norms[cols][j]
         versine, coversine = np.empty_like(x_norms), np.empty_like(x_norms)
-        for block in _tiles(len(i), 1, max(1, 2**20 // self.X.shape[1])):
-            part = block[0]
+        step = max(1, 2**20 // self.X.shape[1])
+        for start in range(0, len(i), step):
+            part = slice(start, start + step)
             x = self.X[rows][i[part]] / x_norms[part, None]
             z = self.Z[cols][j[part]] / z_norms[part, None]
             versine[part] = np.square(x - z).sum(axis=1) / 2
@@ -162,14 +182,41 @@ def _from_angles(function, versine, coversine, x_norms, z_norms, parameters):
     return function(versine, coversine, x_norms, z_norms, *parameters)
 
 
-def _spread(vectors: NDArray) -> Any:
-    """Rows, each shared among JAX's devices if there are several: XLA then does the rest."""
+def _spread(tile: NDArray, x_norms: NDArray, z_norms: NDArray) -> Any:
+    """The same, its rows shared among JAX's devices if there are several: XLA does the rest."""
     devices = jax.local_devices()
-    if len(devices) == 1 or vectors.shape[1] % len(devices):
-        return vectors
-    mesh = jax.sharding.Mesh(np.array(devices), ("pairs",))
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("pairs"))
-    return [jax.device_put(row, sharding) for row in vectors]
+    if len(devices) == 1 or len(tile) % len(devices):
+        return tile, x_norms, z_norms
+    mesh = jax.sharding.Mesh(np.array(devices), ("rows",))
+    by_rows, copied = (
+        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(axis))
+        for axis in ("rows", None)
+    )
+    return jax.device_put((tile, x_norms, z_norms), (by_rows, by_rows, copied))
+
+
+def _upper_products(X: NDArray) -> NDArray:
+    """Upper triangle of X X^T, by a symmetric rank-k update; what is below it is anything."""
+    (syrk,) = scipy.linalg.blas.get_blas_funcs(("syrk",), (X,))
+    # The lower triangle of a matrix in Fortran order is the upper one of its transpose.
+    return syrk(1.0, X.T, trans=True, lower=True).T
+
+
+def _padded(array: NDArray, shape: tuple[int, int]) -> NDArray:
+    if array.shape == shape:
+        return array
+    padded = np.zeros(shape, array.dtype)
+    padded[: array.shape[0], : array.shape[1]] = array
+    return padded
+
+
+def _mirror(matrix: NDArray, rows: slice, columns: slice) -> None:
+    """Copy a tile of the upper triangle below the diagonal."""
+    if rows.start == columns.start:
+        square = matrix[rows, rows]
+        square[...] = np.triu(square) + np.triu(square, 1).T
+    right = slice(max(rows.stop, columns.start), columns.stop)
+    matrix[right, rows] = matrix[rows, right].T
 
 
 def _norms(X: NDArray) -> NDArray:
@@ -181,19 +228,25 @@ def _chunk_size(n_pairs: int) -> int:
     return small if n_pairs <= 4 * small else large
 
 
-def _tiles(n: int, m: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of at most `size` pairs that cover an (n, m) rectangle."""
-    width = min(m, size)
-    height = max(1, size // width)
+def _tile_shape(n: int, m: int) -> tuple[int, int]:
+    """Shape that covers an (n, m) rectangle at the least cost."""
+
+    def cost(shape: tuple[int, int]) -> int:
+        height, width = shape
+        return -(-n // height) * -(-m // width) * (height * width + _DISPATCH)
+
+    return min(_TILES, key=cost)
+
+
+def _tiles(n: int, m: int, height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks that cover an (n, m) rectangle."""
     for top in range(0, n, height):
         for left in range(0, m, width):
             yield slice(top, min(top + height, n)), slice(left, min(left + width, m))
 
 
-def _upper_tiles(n: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """Square blocks that cover the upper triangle of an (n, n) square."""
-    width = math.isqrt(size)
-    blocks = [slice(start, min(start + width, n)) for start in range(0, n, width)]
-    for k, rows in enumerate(blocks):
-        for columns in blocks[k:]:
-            yield rows, columns
+def _upper_tiles(n: int, _: int, height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks that cover the upper triangle of an (n, n) square, each strip from the diagonal on."""
+    for top in range(0, n, height):
+        for left in range(top, n, width):
+            yield slice(top, min(top + height, n)), slice(left, min(left + width, n))

@@ -18,10 +18,10 @@ from skntk.kernels import _rotation_invariant as module
 
 spread, seen = module._spread, set()
 
-def watch(vectors):
-    rows = spread(vectors)
-    seen.update(len(row.sharding.device_set) for row in rows)
-    return rows
+def watch(*arrays):
+    arrays = spread(*arrays)
+    seen.update(len(array.sharding.device_set) for array in arrays)
+    return arrays
 
 module._spread = watch
 X = np.random.default_rng(0).random((90, 5))
