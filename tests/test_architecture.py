@@ -14,8 +14,9 @@ PACKAGE = Path(__file__).parents[1] / "skntk"
 #: Layer of each module, lowest first; what no pattern names is an estimator or its helper.
 LAYERS = [
     [
-        *["_shadowing", "_memory", "_precision", "_progress", "_validation", "datasets*"],
-        *["_neural_tangents", "_tangent_features", "_flax_network", "_balls", "_box", "_losses"],
+        *["_shadowing", "_memory", "_precision", "_progress", "_threads", "_validation"],
+        *["_balls", "_box", "_flax_network", "_losses", "_neural_tangents"],
+        *["_tangent_features", "datasets*"],
     ],
     ["kernels*"],
     ["solvers*"],

@@ -14,6 +14,8 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from .._threads import blas_threads_for
+
 __all__ = [
     "as_kernel",
     "concentration",
@@ -126,7 +128,10 @@ def top_eigenpairs(kernel: NDArray, p: int) -> tuple[NDArray, NDArray]:
     n = len(kernel)
     scale = np.abs(kernel).max() or 1.0
     kernel = kernel / scale
-    pairs = _lanczos(kernel, p) if n >= _LANCZOS_SIZE and p < n // 4 else None
+    pairs = None
+    if n >= _LANCZOS_SIZE and p < n // 4:
+        with blas_threads_for(kernel.nbytes):
+            pairs = _lanczos(kernel, p)
     if pairs is None:
         pairs = scipy.linalg.eigh(kernel, subset_by_index=(n - p, n - 1), check_finite=False)
     values, vectors = pairs

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._precision import precision
 from .._validation import check_integer, check_real
-from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
+from ._arc_cosine import Angle, computed_once, inverse_sine, relu_angle, safe_inverse
 from ._images import check_image_shape
 from ._tiled import TiledNTK
 
@@ -82,7 +82,7 @@ class ConvolutionalNTK(TiledNTK):
         diagonal = np.empty(len(X), X.dtype)
         for rows, x in self._blocks(X):
             with precision(X.dtype):
-                values = np.asarray(_self_kernel(self.depth, x, *self._variances(X)))
+                values = np.asarray(_self_kernel(self.depth, x, *self._scalars(X)))
             diagonal[rows] = values[: rows.stop - rows.start]
         return diagonal
 
@@ -94,32 +94,33 @@ class ConvolutionalNTK(TiledNTK):
         return np.ascontiguousarray(block.T).reshape(*self.image_shape, -1)
 
     def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
-        return _tile(self.depth, x, z, *self._variances(x))
+        return _tile(self.depth, x, z, *self._scalars(x))
 
     def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> jax.Array:
-        return _tile_vjp(self.depth, x, z, weights, *self._variances(x))
+        return _tile_vjp(self.depth, x, z, weights, *self._scalars(x))
 
-    def _variances(self, X: NDArray) -> tuple[np.floating, np.floating]:
-        return X.dtype.type(self.weight_std**2), X.dtype.type(self.bias_std**2)
-
-
-@partial(jax.jit, static_argnums=0)
-def _tile(depth, x, z, w, b):
-    return _network(depth, x[..., :, None], z[..., None, :], w, b)
+    def _scalars(self, X: NDArray) -> tuple[np.floating, ...]:
+        """Variances of weights and biases, and the 1 of `computed_once`."""
+        return tuple(map(X.dtype.type, (self.weight_std**2, self.bias_std**2, 1)))
 
 
 @partial(jax.jit, static_argnums=0)
-def _self_kernel(depth, x, w, b):
-    return _network(depth, x, x, w, b)
+def _tile(depth, x, z, w, b, one):
+    return _network(depth, x[..., :, None], z[..., None, :], w, b, one)
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile_vjp(depth, x, z, weights, w, b):
-    _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b), x)
+def _self_kernel(depth, x, w, b, one):
+    return _network(depth, x, x, w, b, one)
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile_vjp(depth, x, z, weights, w, b, one):
+    _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b, one), x)
     return vjp(weights)[0].reshape(-1, x.shape[-1]).T
 
 
-def _network(depth, x, z, w, b):
+def _network(depth, x, z, w, b, one):
     """Kernel of images (H, W, C, ...) that broadcast against each other.
 
     `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
@@ -138,7 +139,7 @@ def _network(depth, x, z, w, b):
         q_x, q_z = w * _patch_mean(q_x) + b, w * _patch_mean(q_z) + b
         s = (q_x + q_z - distance) / 2
         t = s + w * _patch_mean(t) if layer else s
-        distance, k0 = _relu(distance, q_x, q_z)
+        distance, k0 = _relu(distance, q_x, q_z, one)
         t, q_x, q_z = k0 * t, q_x / 2, q_z / 2
     s = (q_x + q_z - distance) / 2
     return (w * (s + t) + b).mean(axis=(0, 1)) * length_x * length_z
@@ -161,27 +162,27 @@ def _patch_mean(pixels):
     return pixels / 9
 
 
-def _angle(distance, q_x, q_z):
+def _angle(distance, q_x, q_z, one):
     scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)
     gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
     # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
     versine = jnp.where(scale > 0, (distance - gap**2) * safe_inverse(2 * scale), 1)
-    versine = jnp.clip(versine, 0, 2)
-    return Angle(versine, 2 - versine), versine, scale, gap
+    versine = computed_once(jnp.clip(versine, 0, 2), one)
+    return Angle(versine, 2 - versine, one), versine, scale, gap
 
 
 @jax.custom_jvp
-def _relu(distance, q_x, q_z):
+def _relu(distance, q_x, q_z, one):
     """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0."""
-    angle, versine, scale, gap = _angle(distance, q_x, q_z)
+    angle, versine, scale, gap = _angle(distance, q_x, q_z, one)
     return gap**2 / 2 + scale * relu_angle(angle, versine), angle.supplement / (2 * np.pi)
 
 
 @_relu.defjvp
 def _relu_jvp(primals, tangents):
-    distance, q_x, q_z = primals
-    distance_dot, q_x_dot, q_z_dot = tangents
-    angle, versine, scale, gap = _angle(distance, q_x, q_z)
+    distance, q_x, q_z, one = primals
+    distance_dot, q_x_dot, q_z_dot, _ = tangents
+    angle, versine, scale, gap = _angle(distance, q_x, q_z, one)
     k0 = angle.supplement / (2 * np.pi)
     relu_distance = gap**2 / 2 + scale * relu_angle(angle, versine)
     # d k0 has the kink: 0 where the angle is 0 or pi.

@@ -13,6 +13,7 @@ from scipy.linalg import LinAlgWarning
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from sklearn.utils import check_random_state
 
+from .._threads import blas_threads_for
 from ._flow import flow_filter
 
 __all__ = ["Spectrum", "eigendecompose", "warn_ill_conditioned"]
@@ -86,7 +87,8 @@ def eigendecompose(
     pairs = None
     # ARPACK cannot start on a matrix of zeros.
     if solver == "arpack" and p < n and gram.any():
-        pairs = _lanczos(gram, p, check_random_state(random_state))
+        with blas_threads_for(gram.nbytes):
+            pairs = _lanczos(gram, p, check_random_state(random_state))
     if pairs is not None:
         values, vectors = pairs
     elif p < n:
