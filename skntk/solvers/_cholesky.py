@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,23 @@ from numpy.typing import NDArray
 
 __all__ = ["solve_cholesky"]
 
+#: Corrections that do not shrink by that factor come of a matrix that rounding has swamped.
+_CONTRACTION = 10
+_MAX_CORRECTIONS = 10
+#: Bytes of the rows that are read in float64 at a time.
+_BLOCK_BYTES = 64 * 2**20
+
 
 def solve_cholesky(
     gram: NDArray, targets: NDArray, alpha: float = 0.0, *, overwrite: bool = False
 ) -> NDArray | None:
     """Dual coefficients at infinite time, or None if the matrix is too ill-conditioned.
 
-    Cholesky itself fails or returns noise without a word on a singular matrix, so the
-    reciprocal condition number is estimated from the factor (LAPACK ``pocon``).
+    Cholesky itself fails or returns noise without a word on a singular matrix. In float64 the
+    reciprocal condition number is estimated from the factor (LAPACK ``pocon``). In float32 the
+    solution is refined, with residuals in float64: corrections that do not shrink tell of such a
+    matrix, and those that do give back the digits that the factor has lost (Higham and Mary,
+    "Mixed precision algorithms in numerical linear algebra", 2022).
 
     Parameters
     ----------
@@ -40,16 +50,72 @@ def solve_cholesky(
     lange, potrf, pocon, potrs = functions
     diagonal = matrix.diagonal().copy()
     np.fill_diagonal(matrix, diagonal + matrix.dtype.type(alpha))
-    norm = lange("1", matrix)
+    refines = matrix.dtype == np.float32
+    norm = None if refines else lange("1", matrix)
     factor, info = potrf(matrix, lower=True, overwrite_a=True, clean=False)
-    if info == 0:
+    solution = None
+    if info == 0 and refines:
+        ridged = diagonal.astype(np.float64) + alpha
+        solution = _refine(
+            lambda vectors: _symmetric_product(factor, ridged, vectors),
+            lambda vectors: potrs(factor, vectors.astype(np.float32), lower=True)[0],
+            targets,
+            10 * np.finfo(gram.dtype).eps * ridged.max(),
+        )
+    elif info == 0:
         reciprocal_condition, info = pocon(factor, norm, uplo="L")
-    if info == 0 and reciprocal_condition > 10 * np.finfo(gram.dtype).eps:
-        coefficients, _ = potrs(factor, targets, lower=True)
-        return np.ascontiguousarray(coefficients)
+        if info == 0 and reciprocal_condition > 10 * np.finfo(gram.dtype).eps:
+            solution, _ = potrs(factor, targets, lower=True)
+    if solution is not None:
+        return np.ascontiguousarray(solution)
     if overwrite:
         _restore(gram, diagonal)
     return None
+
+
+def _refine(
+    product: Callable[[NDArray], NDArray],
+    solve: Callable[[NDArray], NDArray],
+    targets: NDArray,
+    noise: float,
+) -> NDArray | None:
+    """Correct a solution until its digits are right, or None if that does not come about.
+
+    It does not either where the solution is as large as `noise`, the rounding of the matrix,
+    would make it.
+    """
+    largest = np.linalg.norm(targets.astype(np.float64), axis=0) / noise
+    solution = np.zeros(targets.shape)
+    residual = targets.astype(np.float64)
+    previous = np.full(targets.shape[1], np.inf)
+    for _ in range(_MAX_CORRECTIONS):
+        correction = solve(residual).astype(np.float64)
+        solution += correction
+        size, reached = (np.linalg.norm(array, axis=0) for array in (correction, solution))
+        if not (reached <= largest).all():
+            return None
+        small = size <= np.finfo(targets.dtype).eps * reached
+        if small.all():
+            return solution.astype(targets.dtype)
+        if (~small & (size * _CONTRACTION > previous)).any():
+            return None
+        previous = size
+        residual = targets - product(solution)
+    return None
+
+
+def _symmetric_product(matrix: NDArray, diagonal: NDArray, vectors: NDArray) -> NDArray:
+    """Product in float64 of the matrix that was factorised, of which the upper triangle is left."""
+    n = len(matrix)
+    height = max(1, _BLOCK_BYTES // (8 * n))
+    total = diagonal[:, None] * vectors
+    for top in range(0, n, height):
+        rows = slice(top, min(top + height, n))
+        # In C order: the columns of LAPACK's matrix from the top down to the diagonal.
+        block = np.tril(matrix.T[rows, : rows.stop], top - 1).astype(np.float64)
+        total[rows] += block @ vectors[: rows.stop]
+        total[: rows.stop] += block.T @ vectors[rows]
+    return total
 
 
 def _restore(gram: NDArray, diagonal: NDArray) -> None:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skntk.kernels import FullyConnectedNTK, TwoLayerNTK
-from skntk.solvers import solve_cholesky
+from skntk.solvers import _cholesky, solve_cholesky
 
 SIZES = pytest.mark.parametrize("n", [1, 2, 7, 64, 150])
 
@@ -39,6 +40,36 @@ def test_solves(n, alpha, dtype, rtol, overwrite):
         assert_array_equal(gram, before)
 
 
+@pytest.mark.parametrize("n", [50, 300])
+@pytest.mark.parametrize("alpha", [0.0, 1e-4])
+def test_refinement_gives_back_the_digits_that_float32_loses(n, alpha, monkeypatch):
+    monkeypatch.setattr(_cholesky, "_BLOCK_BYTES", 8 * n * 37)  # several blocks of rows
+    basis, _ = np.linalg.qr(gaussian(n, n))
+    gram = (basis * np.logspace(-5, 0, n)) @ basis.T
+    gram = ((gram + gram.T) / 2).astype(np.float32)
+    targets = gaussian(n, 3, seed=1).astype(np.float32)
+    exact = np.linalg.solve(gram.astype(float) + alpha * np.eye(n), targets)
+    factor = scipy.linalg.cho_factor(gram + np.float32(alpha) * np.eye(n, dtype=np.float32))
+    unrefined = scipy.linalg.cho_solve(factor, targets)
+
+    def error(A):
+        return np.linalg.norm(A - exact) / np.linalg.norm(exact)
+
+    assert error(unrefined) > 1e-5
+    assert error(solve_cholesky(gram, targets, alpha)) < 2e-7
+
+
+def test_one_target_that_is_solved_at_once_does_not_end_the_others():
+    n = 60
+    basis, _ = np.linalg.qr(gaussian(n, n))
+    gram = (basis * np.logspace(-4, 0, n)) @ basis.T
+    gram = ((gram + gram.T) / 2).astype(np.float32)
+    targets = np.column_stack([np.zeros(n), gaussian(n, 1)]).astype(np.float32)
+    A = solve_cholesky(gram, targets)
+    assert_array_equal(A[:, 0], 0)
+    assert_allclose(gram.astype(float) @ A, targets, atol=1e-3)
+
+
 @given(
     A=arrays(np.float64, (5, 5), elements=st.floats(-1, 1)),
     Y=arrays(np.float64, (5, 2), elements=st.floats(-1, 1)),
@@ -67,11 +98,13 @@ SINGULAR = {
 }
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("gram", SINGULAR.values(), ids=SINGULAR)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_singular_gives_none_and_restores(gram, overwrite):
+def test_singular_gives_none_and_restores(gram, overwrite, dtype):
+    gram = gram.astype(dtype)
     attempt = gram.copy()
-    assert solve_cholesky(attempt, gaussian(6, 2), overwrite=overwrite) is None
+    assert solve_cholesky(attempt, gaussian(6, 2).astype(dtype), overwrite=overwrite) is None
     assert_array_equal(attempt, gram)
 
 
