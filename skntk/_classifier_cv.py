@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import validate_data
 
-from ._gram import gram_matrix
+from ._fit_progress import FitProgress
+from ._gram import gram_matrix, upper_blocks
 from ._kernel_machine import KernelMachineMixin
 from ._leave_one_out import LeaveOneOutMachine
 from ._memory import check_memory
@@ -21,7 +23,7 @@ from .solvers import Spectrum, eigendecompose, warn_ill_conditioned
 __all__ = ["NTKClassifierCV"]
 
 
-class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
+class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     r"""`NTKClassifier` that chooses its ridge and its time by leave-one-out.
 
     One eigendecomposition serves every candidate, as in `sklearn.linear_model.RidgeCV`: the
@@ -97,6 +99,7 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
         self.attack = attack
         self.n_jobs = n_jobs
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifierCV:
         """Score every candidate and fit the best one on all samples.
 
@@ -125,18 +128,21 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         self.classes_, indices = encode_targets(y)
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
-        spectrum = self._decompose(X)
-        scores = [
-            self._score(spectrum, targets, indices, time, alpha)
-            for alpha, time in product(alphas, times)
-        ]
+        progress = FitProgress(self, n_stages=3)
+        spectrum = self._decompose(X, progress)
+        scores = []
+        with progress.stage("score", len(alphas) * len(times)) as tell:
+            for alpha, time in product(alphas, times):
+                scores.append(self._score(spectrum, targets, indices, time, alpha))
+                tell()
         self.scores_ = np.reshape(scores, (len(alphas), len(times)))
         best = np.unravel_index(np.argmax(self.scores_), self.scores_.shape)
         self.alpha_, self.time_ = alphas[best[0]], times[best[1]]
         self.best_score_ = float(self.scores_[best])
         if not spectrum.resolves(self.time_, self.alpha_):
-            warn_ill_conditioned(spectrum)
+            warn_ill_conditioned(spectrum, stacklevel=4)  # from the caller of a decorated fit
         self.dual_coef_ = spectrum.coefficients(targets, self.time_, self.alpha_)
+        progress.finish()
         return self
 
     def _check_attack(self) -> None:
@@ -155,7 +161,7 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
                 "attack=None."
             )
 
-    def _decompose(self, X: NDArray) -> Spectrum:
+    def _decompose(self, X: NDArray, progress: FitProgress) -> Spectrum:
         n = len(X)
         self._set_kernel(X)
         check_memory(
@@ -165,8 +171,14 @@ class NTKClassifierCV(KernelMachineMixin, BaseEstimator):
             remedy="use fewer samples or float32 input",
         )
         if self.kernel_ is None:
-            return eigendecompose((X + X.T) / 2, overwrite=True)
-        return eigendecompose(gram_matrix(self.kernel_, X, self.n_jobs), overwrite=True)
+            gram = (X + X.T) / 2
+        else:
+            with progress.stage("gram", len(upper_blocks(self.kernel_, n))) as tell:
+                gram = gram_matrix(self.kernel_, X, self.n_jobs, tell=tell)
+        with progress.stage("decompose", 1) as tell:
+            spectrum = eigendecompose(gram, overwrite=True)
+            tell()
+        return spectrum
 
     def _score(
         self, spectrum: Spectrum, targets: NDArray, indices: NDArray, time: float, alpha: float

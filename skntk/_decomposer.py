@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._box import check_clip_values
 from ._components import check_components, check_n_components
-from ._gram import gram_matrix, row_blocks
+from ._fit_progress import FitProgress
+from ._gram import gram_matrix, row_blocks, upper_blocks
 from ._kernel_machine import KernelMachineMixin
 from ._machine_scores import cross_entropy_gradient, score_machines
 from ._memory import check_memory
@@ -24,7 +26,9 @@ from .solvers import Spectrum, eigendecompose, flow_filter, warn_ill_conditioned
 __all__ = ["SpectralFeatureDecomposer"]
 
 
-class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstimator):
+class SpectralFeatureDecomposer(
+    KernelMachineMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+):
     r"""Decomposition of an infinitely wide network into the features of its kernel.
 
     With eigenpairs :math:`(\lambda_i, v_i)` of the Gram matrix, the trained network is a
@@ -100,6 +104,7 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike) -> SpectralFeatureDecomposer:
         """Decompose the Gram matrix of the training inputs.
 
@@ -130,16 +135,19 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
         self.classes_, indices = encode_targets(y)
         self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
         self.X_fit_ = X.copy()  # cached decompositions outlive the caller's array
-        spectrum = self._decompose()
-        warn_ill_conditioned(spectrum, has_ridge=False)
+        progress = FitProgress(self, n_stages=2)
+        spectrum = self._decompose(progress)
+        # Seen from the caller of `fit`, which is decorated.
+        warn_ill_conditioned(spectrum, has_ridge=False, stacklevel=4)
         self.eigenvalues_, self.eigenvectors_ = spectrum.eigenvalues, spectrum.eigenvectors
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         inverse = flow_filter(self.eigenvalues_, np.inf)
         self.feature_coef_ = inverse[:, None] * (self.eigenvectors_.T @ targets)
         self.dual_coef_ = self.eigenvectors_ @ self.feature_coef_
+        progress.finish()
         return self
 
-    def _decompose(self) -> Spectrum:
+    def _decompose(self, progress: FitProgress) -> Spectrum:
         n = len(self.X_fit_)
         check_memory(
             (3 if self.n_components is None else 2) * n * n * self.X_fit_.itemsize,
@@ -147,13 +155,18 @@ class SpectralFeatureDecomposer(KernelMachineMixin, TransformerMixin, BaseEstima
             n=n,
             remedy="use fewer samples, float32 input, or n_components",
         )
-        return eigendecompose(
-            gram_matrix(self.kernel_, self.X_fit_, self.n_jobs),
-            self.n_components,
-            solver=self.eigen_solver,
-            overwrite=True,
-            random_state=self.random_state,
-        )
+        with progress.stage("gram", len(upper_blocks(self.kernel_, n))) as tell:
+            gram = gram_matrix(self.kernel_, self.X_fit_, self.n_jobs, tell=tell)
+        with progress.stage("decompose", 1) as tell:
+            spectrum = eigendecompose(
+                gram,
+                self.n_components,
+                solver=self.eigen_solver,
+                overwrite=True,
+                random_state=self.random_state,
+            )
+            tell()
+        return spectrum
 
     def feature_outputs(self, X: ArrayLike) -> NDArray:
         """Outputs of every kept feature (Eq. 9).

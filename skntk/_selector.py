@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.feature_selection import SelectorMixin
 from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._box import check_clip_values
 from ._decomposer import SpectralFeatureDecomposer
 from ._decomposition_cache import cached_decomposition
+from ._fit_progress import FitProgress
 from ._held_out import HeldOut, dual_coef, split_classes, validation_curve
 from ._kernel_machine import KernelMachineMixin
 from ._targets import encode_targets
@@ -26,7 +28,7 @@ __all__ = ["RobustFeatureSelector"]
 _CRITERIA = ("robustness", "usefulness", "eigenvalue")
 
 
-class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
+class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMixin, BaseEstimator):
     r"""Kernel machine of the best few features of another (App. D.3).
 
     Features are ranked on held-out samples and the top r kept with their eigenvalues:
@@ -117,6 +119,7 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         self.memory = memory
         self.random_state = random_state
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike) -> RobustFeatureSelector:
         """Decompose, rank and select.
 
@@ -138,10 +141,11 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         encode_targets(y)
         check_array_or_real("eps", self.eps, X.shape[1], low=0.0)
         check_clip_values(self.clip_values, X)
+        progress = FitProgress(self, n_stages=2)
         if isinstance(self.cv, str):
-            self.decomposer_, folds = self._score_prefit(given, X, y)
+            self.decomposer_, folds = self._score_prefit(given, X, y, progress)
         else:
-            self.decomposer_, folds = self._decompose(X, y)
+            self.decomposer_, folds = self._decompose(X, y, progress)
         for name in ("classes_", "X_fit_", "kernel_"):
             setattr(self, name, getattr(self.decomposer_, name))
         order = np.argsort(-self._criterion(), kind="stable")
@@ -149,8 +153,12 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         self.ranking_[order] = np.arange(1, len(order) + 1)
         self.validation_curve_: Any = None
         if self.n_features_to_select is None:
-            self.validation_curve_ = validation_curve(folds, self.ranking_, **self._ball())
-        return self._select(self.n_features_to_select)
+            with progress.stage("curve", 1) as tell:
+                self.validation_curve_ = validation_curve(folds, self.ranking_, **self._ball())
+                tell()
+        self._select(self.n_features_to_select)
+        progress.finish()
+        return self
 
     def with_n_features(self, n_features: int | float) -> RobustFeatureSelector:
         """Return the same ranking cut elsewhere, at no new decomposition.
@@ -241,32 +249,40 @@ class RobustFeatureSelector(KernelMachineMixin, SelectorMixin, BaseEstimator):
         return {"eps": self.eps, "norm": self.norm, "clip_values": self.clip_values}
 
     def _score_prefit(
-        self, given: Any, X: NDArray, y: NDArray
+        self, given: Any, X: NDArray, y: NDArray, progress: FitProgress
     ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
         """Scored copy of the given decomposer, and all samples as held out from it."""
         decomposer = SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
         check_is_fitted(decomposer, "dual_coef_")
         decomposer = copy.copy(decomposer)
-        decomposer.score_features(given, y, **self._ball())  # with the feature names of X
+        with progress.stage("features", 1) as tell:
+            decomposer.score_features(given, y, **self._ball())  # with the feature names of X
+            tell()
         return decomposer, [HeldOut(decomposer, X, y)]
 
-    def _decompose(self, X: NDArray, y: NDArray) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
+    def _decompose(
+        self, X: NDArray, y: NDArray, progress: FitProgress
+    ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
         """Fitted and scored decomposer, and what scored it."""
         template = clone(
             SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
-        )
+        ).set_callbacks()  # which a cached decomposition would not call, nor a pickle carry
         decompose = partial(cached_decomposition(self.memory), template)
         if self.cv is None:
             splits = [split_classes(y, self.validation_fraction, self.random_state)]
         else:
             splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
-        folds = [
-            HeldOut(decompose(X[a], y[a], X[b], y[b], self._ball()), X[b], y[b]) for a, b in splits
-        ]
-        if self.cv is None:
-            decomposer = copy.copy(folds[0].decomposer)
-        else:
-            decomposer = copy.copy(decompose(X, y, None, None, self._ball()))
+        folds = []
+        with progress.stage("features", len(splits) + (self.cv is not None)) as tell:
+            for a, b in splits:
+                scored = decompose(X[a], y[a], X[b], y[b], self._ball())
+                folds.append(HeldOut(scored, X[b], y[b]))
+                tell()
+            if self.cv is not None:
+                scored = decompose(X, y, None, None, self._ball())
+                tell()
+        decomposer = copy.copy(scored)
+        if self.cv is not None:
             _average_scores([fold.decomposer for fold in folds], decomposer)
         if hasattr(self, "feature_names_in_"):
             decomposer.feature_names_in_ = self.feature_names_in_

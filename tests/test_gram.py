@@ -147,24 +147,3 @@ def test_precomputed_matrices_survive_within_the_limit(solver):
     assert_array_equal(gram, before)
     with pytest.raises(MemoryError, match=r"n=61 .*1,000 are available"):
         NTKClassifier("precomputed", solver=solver, alpha=0.1, memory_limit=1000).fit(gram, y)
-
-
-def test_progress_is_told(monkeypatch):
-    seen = []
-
-    class Listener:
-        def setup(self, estimator, context): ...
-
-        def teardown(self, estimator, context): ...
-
-        def on_fit_task_begin(self, estimator, context): ...
-
-        def on_fit_task_end(self, estimator, context):
-            seen.append(context.task_name)
-
-    X, y = samples()
-    clf = NTKClassifier(SmallBlocks(1), solver="cg", alpha=0.1).set_callbacks(Listener())
-    clf.fit(X, y)
-    assert seen.count("step") == 10 + clf.n_iter_
-    assert seen[-1] == "fit"
-    assert [name for name in seen if name in ("gram", "solve")] == ["gram", "solve"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.linalg.blas
 from numpy.typing import NDArray
 
 __all__ = ["solve_cholesky"]
@@ -14,6 +15,10 @@ __all__ = ["solve_cholesky"]
 #: Corrections that do not shrink by that factor come of a matrix that rounding has swamped.
 _CONTRACTION = 10
 _MAX_CORRECTIONS = 10
+#: Elements from which on the threads of OpenBLAS's own factorisation overflow their indices.
+_OVERFLOW = 2**31
+#: Rows that are factorised at a time there.
+_PANEL = 2048
 #: Bytes of the rows that are read in float64 at a time.
 _BLOCK_BYTES = 64 * 2**20
 
@@ -52,25 +57,47 @@ def solve_cholesky(
     np.fill_diagonal(matrix, diagonal + matrix.dtype.type(alpha))
     refines = matrix.dtype == np.float32
     norm = None if refines else lange("1", matrix)
-    factor, info = potrf(matrix, lower=True, overwrite_a=True, clean=False)
+    info = _factorize(matrix, potrf)
     solution = None
     if info == 0 and refines:
         ridged = diagonal.astype(np.float64) + alpha
         solution = _refine(
-            lambda vectors: _symmetric_product(factor, ridged, vectors),
-            lambda vectors: potrs(factor, vectors.astype(np.float32), lower=True)[0],
+            lambda vectors: _symmetric_product(matrix, ridged, vectors),
+            lambda vectors: potrs(matrix, vectors.astype(np.float32), lower=True)[0],
             targets,
             10 * np.finfo(gram.dtype).eps * ridged.max(),
         )
     elif info == 0:
-        reciprocal_condition, info = pocon(factor, norm, uplo="L")
+        reciprocal_condition, info = pocon(matrix, norm, uplo="L")
         if info == 0 and reciprocal_condition > 10 * np.finfo(gram.dtype).eps:
-            solution, _ = potrs(factor, targets, lower=True)
+            solution, _ = potrs(matrix, targets, lower=True)
     if solution is not None:
         return np.ascontiguousarray(solution)
     if overwrite:
         _restore(gram, diagonal)
     return None
+
+
+def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
+    """Put the Cholesky factor into the lower triangle; what is returned is 0 if there is one."""
+    n = len(matrix)
+    if n * n < _OVERFLOW:
+        return potrf(matrix, lower=True, overwrite_a=True, clean=False)[1]
+    (trsm,) = scipy.linalg.blas.get_blas_funcs(("trsm",), (matrix,))
+    upper = matrix.T  # the transposed factor, in C order, a panel of rows after the other
+    for top in range(0, n, _PANEL):
+        stop = min(top + _PANEL, n)
+        panel = upper[top:stop, top:] - upper[:top, top:stop].T @ upper[:top, top:]
+        block, info = potrf(panel[:, : stop - top].T, lower=True)
+        if info:
+            return info
+        rest = np.ascontiguousarray(panel[:, stop - top :])
+        if rest.size:
+            rest = trsm(1.0, block, rest.T, side=1, lower=True, trans_a=True, overwrite_b=True).T
+        upper[top:stop, stop:] = rest
+        square = upper[top:stop, top:stop]
+        square[...] = np.triu(block.T) + np.tril(square, -1)
+    return 0
 
 
 def _refine(

@@ -81,6 +81,20 @@ def test_solves_with_ridge(A, Y, alpha):
     assert_allclose(gram @ solution + alpha * solution, Y, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("n", [1, 16, 17, 150])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_panels_beyond_the_indices_of_blas(n, dtype, monkeypatch):
+    gram, targets = regular(n, dtype), gaussian(n, 3, seed=1).astype(dtype)
+    expected = solve_cholesky(gram, targets, 0.5)
+    monkeypatch.setattr(_cholesky, "_OVERFLOW", 0)
+    monkeypatch.setattr(_cholesky, "_PANEL", 16)
+    assert_allclose(solve_cholesky(gram, targets, 0.5), expected, rtol=1e-5 if n > 1 else 1e-7)
+    gram[-1, -1] = -1.0
+    attempt = gram.copy()
+    assert solve_cholesky(attempt, targets, 0.5, overwrite=True) is None
+    assert_array_equal(attempt, gram)
+
+
 def test_targets_are_left_alone():
     gram, targets = regular(4), np.asfortranarray(gaussian(4, 2))
     before = targets.copy()
