@@ -28,7 +28,7 @@ class NeuralTangentKernel(ABC):
     """
 
     #: Samples on each side of a block in which a large Gram matrix is computed.
-    block_size = 4096
+    block_size = 2048
 
     def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
         """Gram matrix between two sets of points.

@@ -20,7 +20,7 @@ _OVERFLOW = 2**31
 #: Rows that are factorised at a time there.
 _PANEL = 2048
 #: Bytes of the rows that are read in float64 at a time.
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES = 16 * 2**20
 
 
 def solve_cholesky(
