@@ -22,6 +22,7 @@ from .solvers import (
     conjugate_gradients,
     eigendecompose,
     make_preconditioner,
+    preconditioner_rank,
     solve_cholesky,
     warn_ill_conditioned,
     warn_not_converged,
@@ -249,12 +250,20 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         solver = self.solver
         if solver == "auto":
             solver = "cholesky" if np.isinf(self.time) else "eigh"
-            if solver == "cholesky" and self.kernel_ is not None and not self._fits(X):
+            if solver == "cholesky" and self.kernel_ is not None and not self._fits(X, 1.0):
                 solver = "cg"
         # A precomputed matrix is made symmetric in a second one.
         n_matrices = {"cg": 0, "cholesky": 1 if self.kernel_ is not None else 2, "eigh": 3}[solver]
         if n_matrices:
             self._check_memory(n_matrices, X)
+        else:
+            n_columns = 3 * preconditioner_rank(len(X))  # chosen, decomposed, and its basis
+            check_memory(
+                n_columns * len(X) * X.itemsize,
+                what="The preconditioner of solver='cg'",
+                n=len(X),
+                remedy="use fewer samples or float32 input",
+            )
         return solver
 
     def _gram(self, X: NDArray, solver: str, progress: FitProgress) -> NDArray | GramOperator:
@@ -263,7 +272,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             return (X + X.T) / 2
         if self.multi_output:
             return self.kernel_.full(X)
-        if solver == "cg" and not self._fits(X):
+        # Room for blocks and a preconditioner's columns as well.
+        if solver == "cg" and not self._fits(X, 1.4):
             return GramOperator(self.kernel_, X, self.n_jobs)
         n_blocks = len(upper_blocks(self.kernel_, len(X)))
         with progress.stage("gram", n_blocks) as tell:
@@ -299,9 +309,9 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         warn_not_converged(state, tol, stacklevel=_CALLER + 1)  # one method further in
         return state.coefficients
 
-    def _fits(self, X: NDArray) -> bool:
-        """Whether the Gram matrix does, with room for blocks and a preconditioner's columns."""
-        return 1.4 * len(X) ** 2 * X.itemsize < available_bytes(self.memory_limit)
+    def _fits(self, X: NDArray, n_matrices: float) -> bool:
+        """Whether that many of the size of the Gram matrix do."""
+        return n_matrices * len(X) ** 2 * X.itemsize <= available_bytes(self.memory_limit)
 
     def _check_memory(
         self,

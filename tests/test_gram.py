@@ -80,6 +80,14 @@ def test_the_gram_matrix_is_never_formed_where_it_does_not_fit(monkeypatch):
     assert clf.score(X, y) > 0.9
 
 
+def test_preconditioners_need_memory_too(monkeypatch):
+    X, y = samples()
+    monkeypatch.setattr("skntk._memory.available_bytes", lambda *_: 61 * 61 * 8)
+    monkeypatch.setattr("skntk._classifier.GramOperator", None)
+    with pytest.raises(MemoryError, match=r"preconditioner .*n=61 .*; use fewer samples"):
+        NTKClassifier("fc1", solver="cg", alpha=0.1).fit(X, y)
+
+
 def test_other_times_after_conjugate_gradients():
     X, y = samples()
     clf = NTKClassifier("fc1", solver="cg", alpha=0.1, random_state=0).fit(X, y)

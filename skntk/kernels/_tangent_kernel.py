@@ -23,7 +23,7 @@ from .._tangent_features import tangent_features
 __all__ = ["blocks_of", "tangent_diag", "tangent_gram", "tangent_vjp"]
 
 #: Samples whose Jacobians are computed at a time.
-_BLOCK = 16
+_BLOCK = 8
 #: Bounds the Jacobians of right-hand samples that an input gradient holds.
 _JACOBIAN_BYTES = 256 * 2**20
 

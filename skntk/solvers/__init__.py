@@ -4,7 +4,7 @@ from ._cg import conjugate_gradients, warn_not_converged
 from ._cholesky import solve_cholesky
 from ._eigh import Spectrum, eigendecompose, warn_ill_conditioned
 from ._flow import flow_filter
-from ._preconditioner import make_preconditioner
+from ._preconditioner import make_preconditioner, preconditioner_rank
 
 __all__ = [
     "Spectrum",
@@ -12,6 +12,7 @@ __all__ = [
     "eigendecompose",
     "flow_filter",
     "make_preconditioner",
+    "preconditioner_rank",
     "solve_cholesky",
     "warn_ill_conditioned",
     "warn_not_converged",

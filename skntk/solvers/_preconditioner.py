@@ -12,7 +12,12 @@ import scipy.linalg
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-__all__ = ["LowRankPreconditioner", "make_preconditioner", "pivoted_cholesky"]
+__all__ = [
+    "LowRankPreconditioner",
+    "make_preconditioner",
+    "pivoted_cholesky",
+    "preconditioner_rank",
+]
 
 #: Pivots drawn at a time: a block of columns costs little more than one.
 _BLOCK = 100
@@ -54,6 +59,11 @@ class LowRankPreconditioner:
         return cls(np.ascontiguousarray(basis[:, keep]), shrinkage)
 
 
+def preconditioner_rank(n: int) -> int:
+    """Columns that a preconditioner is made from."""
+    return min(n, math.ceil(8 * math.sqrt(n)))
+
+
 def make_preconditioner(gram: Any, alpha: float, random_state: Any = None) -> LowRankPreconditioner:
     """Preconditioner of a Gram matrix, from about 8 sqrt(n) of its columns.
 
@@ -67,7 +77,7 @@ def make_preconditioner(gram: Any, alpha: float, random_state: Any = None) -> Lo
     """
     columns = getattr(gram, "columns", None) or (lambda indices: gram[:, indices])
     diagonal = gram.diagonal()
-    rank = min(len(diagonal), math.ceil(8 * math.sqrt(len(diagonal))))
+    rank = preconditioner_rank(len(diagonal))
     factor = pivoted_cholesky(columns, diagonal, rank, check_random_state(random_state))
     return LowRankPreconditioner.from_factor(factor, alpha)
 
