@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from ._fit_progress import FitProgress
 from ._gram import gram_matrix, upper_blocks
 from ._kernel_machine import KernelMachineMixin
-from ._leave_one_out import LeaveOneOutMachine
+from ._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
 from ._memory import check_memory
 from ._targets import classify, encode_targets, one_hot_or_sign
 from ._validation import check_real
@@ -130,10 +130,15 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         progress = FitProgress(self, n_stages=3)
         spectrum = self._decompose(X, progress)
+        held_out = HeldOutOutputs(spectrum, targets) if self.attack is None else None
         scores = []
         with progress.stage("score", len(alphas) * len(times)) as tell:
             for alpha, time in product(alphas, times):
-                scores.append(self._score(spectrum, targets, indices, time, alpha))
+                if held_out is not None:
+                    score = (classify(held_out(time, alpha)) == indices).mean()
+                else:
+                    score = self._robust_score(spectrum, targets, indices, time, alpha)
+                scores.append(float(score))
                 tell()
         self.scores_ = np.reshape(scores, (len(alphas), len(times)))
         best = np.unravel_index(np.argmax(self.scores_), self.scores_.shape)
@@ -180,11 +185,9 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             tell()
         return spectrum
 
-    def _score(
+    def _robust_score(
         self, spectrum: Spectrum, targets: NDArray, indices: NDArray, time: float, alpha: float
     ) -> float:
-        if self.attack is None:
-            return float((classify(_held_out(spectrum, targets, time, alpha)) == indices).mean())
         vectors = spectrum.eigenvectors
         filtered = (vectors * spectrum.filter(time, alpha)) @ vectors.T
         machine = LeaveOneOutMachine(self.kernel_, self.X_fit_, filtered, targets, self.classes_)
@@ -197,18 +200,6 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
         return tags
-
-
-def _held_out(spectrum: Spectrum, targets: NDArray, time: float, alpha: float) -> NDArray:
-    """Output (n, k) for every sample of the machine trained without it."""
-    values, vectors = spectrum.eigenvalues, spectrum.eigenvectors
-    phi = spectrum.filter(time, alpha)
-    coefficients = vectors @ (phi[:, None] * (vectors.T @ targets))
-    outputs = vectors @ ((values * phi)[:, None] * (vectors.T @ targets))
-    squares = np.square(vectors)
-    diagonal, leverage = (squares @ phi)[:, None], (squares @ (values * phi))[:, None]
-    ratio = np.divide(leverage, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
-    return outputs - ratio * coefficients
 
 
 def _check_candidates(name: str, values: Any, *, allow_inf: bool = False) -> list[float]:

@@ -10,8 +10,40 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from ._targets import as_columns
+from .solvers import Spectrum
 
-__all__ = ["LeaveOneOutMachine"]
+__all__ = ["HeldOutOutputs", "LeaveOneOutMachine"]
+
+
+class HeldOutOutputs:
+    r"""Output for every sample of the machine trained without it, at any time and ridge.
+
+    .. math:: f^{(-i)}(x_i) = f(x_i) - (K C)_{ii} A_i / C_{ii}, \quad A = C Y
+
+    with all that does not depend on the two computed once.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        All eigenpairs of K.
+    targets : ndarray of shape (n, k)
+        Y.
+    """
+
+    def __init__(self, spectrum: Spectrum, targets: NDArray):
+        self.spectrum = spectrum
+        self.squares = np.square(spectrum.eigenvectors)
+        self.projections = spectrum.eigenvectors.T @ targets
+
+    def __call__(self, time: float, alpha: float) -> NDArray:
+        """Outputs (n, k)."""
+        phi = self.spectrum.filter(time, alpha)
+        filters = np.column_stack([phi, self.spectrum.eigenvalues * phi])  # of C and of K C
+        weights = [column[:, None] * self.projections for column in filters.T]
+        coefficients, outputs = np.hsplit(self.spectrum.eigenvectors @ np.hstack(weights), 2)
+        diagonal, leverage = np.hsplit(self.squares @ filters, 2)
+        ratio = np.divide(leverage, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+        return outputs - ratio * coefficients
 
 
 class LeaveOneOutMachine(BaseEstimator):

@@ -6,8 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import LeaveOneOut
 
 from skntk import NTKAttack, NTKClassifier, NTKClassifierCV
-from skntk._classifier_cv import _held_out
-from skntk._leave_one_out import LeaveOneOutMachine
+from skntk._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
 from skntk._targets import encode_targets, one_hot_or_sign
 from skntk.kernels import FullyConnectedNTK
 from skntk.solvers import eigendecompose
@@ -31,7 +30,7 @@ def test_outputs_are_those_of_refits(n_classes, alpha):
     X, y = samples(n_classes)
     targets = one_hot_or_sign(encode_targets(y)[1], n_classes, X.dtype)
     spectrum = eigendecompose(FullyConnectedNTK(1)(X))
-    outputs = _held_out(spectrum, targets, np.inf, alpha)
+    outputs = HeldOutOutputs(spectrum, targets)(np.inf, alpha)
     for i, clf in refits(X, y, alpha=alpha):
         assert_allclose(outputs[i], np.ravel(clf.decision_function(X[[i]])), atol=1e-8)
 
