@@ -190,8 +190,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         -------
         classifier : NTKClassifier
             A fitted copy that shares the training data and the eigendecomposition. If
-            this one was fitted by Cholesky or "cg", the first call decomposes the Gram
-            matrix.
+            this one was fitted by Cholesky or "cg", the first call for another time
+            decomposes the Gram matrix, and leaves out what rounding has swamped.
 
         Raises
         ------
@@ -202,6 +202,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
+        if self._spectrum is None and time == self.time:
+            return copy.copy(self)
         if self._spectrum is None:
             self._spectrum = self._decompose_again()
         if not self._spectrum.resolves(time, self._alpha):
@@ -250,16 +252,17 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         solver = self.solver
         if solver == "auto":
             solver = "cholesky" if np.isinf(self.time) else "eigh"
-            if solver == "cholesky" and self.kernel_ is not None and not self._fits(X, 1.0):
+            if solver == "cholesky" and self.kernel_ is not None and not self._fits():
                 solver = "cg"
         # A precomputed matrix is made symmetric in a second one.
         n_matrices = {"cg": 0, "cholesky": 1 if self.kernel_ is not None else 2, "eigh": 3}[solver]
         if n_matrices:
             self._check_memory(n_matrices, X)
         else:
-            n_columns = 3 * preconditioner_rank(len(X))  # chosen, decomposed, and its basis
+            n_rows = len(self._targets)
+            n_columns = 3 * preconditioner_rank(n_rows)  # chosen, decomposed, and its basis
             check_memory(
-                n_columns * len(X) * X.itemsize,
+                n_columns * n_rows * X.itemsize,
                 what="The preconditioner of solver='cg'",
                 n=len(X),
                 remedy="use fewer samples or float32 input",
@@ -272,8 +275,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             return (X + X.T) / 2
         if self.multi_output:
             return self.kernel_.full(X)
-        # Room for blocks and a preconditioner's columns as well.
-        if solver == "cg" and not self._fits(X, 1.4):
+        if solver == "cg" and not self._fits():
             return GramOperator(self.kernel_, X, self.n_jobs)
         n_blocks = len(upper_blocks(self.kernel_, len(X)))
         with progress.stage("gram", n_blocks) as tell:
@@ -283,12 +285,15 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         if solver == "cg":
             return self._solve_by_iteration(gram, progress)
         # The caller's own Gram matrix survives: `_gram` has made another of it.
-        if solver == "cholesky":
-            solution = solve_cholesky(gram, self._targets, self.alpha, overwrite=True)
-            if solution is not None:
-                return solution
-            self._check_memory(2, gram)  # beyond the Gram matrix, which is there
-        self._spectrum = eigendecompose(gram, overwrite=True)
+        with progress.stage("solve", 1) as tell:
+            if solver == "cholesky":
+                solution = solve_cholesky(gram, self._targets, self.alpha, overwrite=True)
+                if solution is not None:
+                    tell()
+                    return solution
+                self._check_memory(2, gram)  # beyond the Gram matrix, which is there
+            self._spectrum = eigendecompose(gram, overwrite=True)
+            tell()
         if not self._spectrum.resolves(self.time, self.alpha):
             warn_ill_conditioned(self._spectrum, stacklevel=_CALLER)
         return self._spectrum.coefficients(self._targets, self.time, self.alpha)
@@ -309,9 +314,10 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         warn_not_converged(state, tol, stacklevel=_CALLER + 1)  # one method further in
         return state.coefficients
 
-    def _fits(self, X: NDArray, n_matrices: float) -> bool:
-        """Whether that many of the size of the Gram matrix do."""
-        return n_matrices * len(X) ** 2 * X.itemsize <= available_bytes(self.memory_limit)
+    def _fits(self) -> bool:
+        """Whether the Gram matrix does, with room for blocks and a preconditioner's columns."""
+        n_bytes = len(self._targets) ** 2 * self._targets.itemsize
+        return 1.4 * n_bytes < available_bytes(self.memory_limit)
 
     def _check_memory(
         self,
@@ -321,7 +327,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         remedy: str = "use fewer samples, float32 input, or solver='cg'",
     ) -> None:
         check_memory(
-            n_matrices * len(X) ** 2 * X.itemsize,
+            n_matrices * len(self._targets) ** 2 * X.itemsize,  # several outputs have n k rows
             what=what,
             n=len(X),
             remedy=remedy,

@@ -35,7 +35,7 @@ def gram_matrix(
     X : ndarray of shape (n, d)
     n_jobs : int, default=None
         Number of workers; None is 1 unless a `joblib.parallel_config` says otherwise.
-    tell : callable, default=None
+    tell : callable, optional
         Called after every block.
 
     Returns

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -20,12 +22,33 @@ def blas_threads_for(n_bytes: int) -> AbstractContextManager:
     call and take the cores from the other's. Small products are two to three times as fast on
     one thread; the others keep all threads.
     """
-    return (
-        _controller().limit(limits=1, user_api="blas") if n_bytes <= _CACHE_BYTES else nullcontext()
-    )
+    return _ONE_THREAD.limited() if n_bytes <= _CACHE_BYTES else nullcontext()
 
 
-@cache
-def _controller() -> ThreadpoolController:
-    # Finding the libraries takes milliseconds.
-    return ThreadpoolController()
+class _OneThread:
+    """One BLAS thread while anybody wants it: the limit is the process's, not the thread's."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.controller: ThreadpoolController | None = None
+        self.limit: Any = None
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        with self.lock:
+            if self.users == 0:
+                # Finding the libraries takes milliseconds.
+                self.controller = self.controller or ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if self.users == 0:
+                    self.limit.restore_original_limits()
+
+
+_ONE_THREAD = _OneThread()

@@ -39,27 +39,34 @@ def samples(n=40):
     return X, (X[:, 0] > X[:, 1]).astype(int)
 
 
-DECOMPOSER = SpectralFeatureDecomposer(SmallBlocks(1), n_components=5)
+def decomposer():
+    return SpectralFeatureDecomposer(SmallBlocks(1), n_components=5)
+
+
+def prefit():
+    fitted = decomposer().fit(*samples())
+    return RobustFeatureSelector(fitted, cv="prefit", n_features_to_select=2)
+
+
 FITS = {
-    "cholesky": (NTKClassifier(SmallBlocks(1)), ["gram"], 10),
-    "decomposer": (DECOMPOSER, ["gram", "decompose"], 11),
-    "cv": (NTKClassifierCV(SmallBlocks(1), alphas=[0.1, 1.0]), ["gram", "decompose", "score"], 13),
-    "selector": (RobustFeatureSelector(DECOMPOSER, cv=3), ["features", "curve"], 5),
-    "prefit": (
-        RobustFeatureSelector(DECOMPOSER, cv="prefit", n_features_to_select=2),
-        ["features"],
-        1,
+    "cholesky": (lambda: NTKClassifier(SmallBlocks(1)), ["gram", "solve"], 11),
+    "eigh": (lambda: NTKClassifier(SmallBlocks(1), time=1.0), ["gram", "solve"], 11),
+    "decomposer": (decomposer, ["gram", "decompose"], 11),
+    "cv": (
+        lambda: NTKClassifierCV(SmallBlocks(1), alphas=[0.1, 1.0]),
+        ["gram", "decompose", "score"],
+        13,
     ),
+    "selector": (lambda: RobustFeatureSelector(decomposer(), cv=3), ["features", "curve"], 5),
+    "prefit": (prefit, ["features"], 1),
 }
 
 
-@pytest.mark.parametrize(("estimator", "stages", "n_steps"), FITS.values(), ids=FITS)
-def test_progress_is_told(estimator, stages, n_steps):
+@pytest.mark.parametrize(("make", "stages", "n_steps"), FITS.values(), ids=FITS)
+def test_progress_is_told(make, stages, n_steps):
     X, y = samples()
-    if getattr(estimator, "cv", None) == "prefit":
-        estimator.decomposer.fit(X, y)
     listener = Listener()
-    estimator.set_callbacks(listener).fit(X, y)
+    make().set_callbacks(listener).fit(X, y)
     assert [name for name in listener.ended if name not in ("step", "fit")] == stages
     assert listener.ended.count("step") == n_steps
     assert listener.ended[-1] == "fit"
@@ -82,13 +89,12 @@ def test_callbacks_of_a_decomposer_stay_out_of_the_cache(tmp_path):
     assert hasattr(decomposer, "_skl_callbacks")
 
 
-@pytest.mark.parametrize("estimator", [fit[0] for fit in FITS.values()][:4], ids=list(FITS)[:4])
-def test_progress_bar_in_a_grid_search(estimator, capsys):
-    X, y = samples()
-    name = "decomposer__n_components" if hasattr(estimator, "decomposer") else "n_jobs"
-    estimator.set_callbacks()  # of another test
-    search = GridSearchCV(estimator, {name: [1, 2]}, cv=2).set_callbacks(ProgressBar())
-    search.fit(X, y)
+@pytest.mark.parametrize("name", ["cholesky", "decomposer", "cv", "selector"])
+def test_progress_bar_in_a_grid_search(name, capsys):
+    estimator = FITS[name][0]()
+    parameter = "decomposer__n_components" if name == "selector" else "n_jobs"
+    search = GridSearchCV(estimator, {parameter: [1, 2]}, cv=2).set_callbacks(ProgressBar())
+    search.fit(*samples())
     assert "fit" in capsys.readouterr().out
 
 

@@ -28,3 +28,15 @@ def test_threads_come_back_after_an_error():
     with pytest.raises(ValueError, match="in between"), blas_threads_for(8):
         raise ValueError("in between")
     assert blas_threads() == before
+
+
+def test_overlapping_uses_give_all_threads_back():
+    """A begins, B begins, A ends, B ends, as two threads would."""
+    before = blas_threads()
+    first, second = blas_threads_for(8), blas_threads_for(8)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas_threads() == {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == before

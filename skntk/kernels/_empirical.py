@@ -59,6 +59,9 @@ class EmpiricalNTK(NeuralTangentKernel):
            [2., 1.]])
     """
 
+    #: Each block computes the derivatives of its samples anew.
+    block_size = 4096
+
     def __init__(
         self,
         module: Any,

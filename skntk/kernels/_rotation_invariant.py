@@ -90,11 +90,11 @@ class _Pairs:
 
         Of a symmetric matrix, only the upper triangle of `products` is read.
         """
-        shape = _tile_shape(*products.shape)
-        tiles: Callable[..., Any] = _upper_tiles if self.symmetric else _tiles
+        n, m = products.shape
+        shape = _tile_shape(n, m, self.symmetric)
         # XLA computes a tile while the one before is put in place.
         previous: Any = None
-        for rows, columns in tiles(*products.shape, *shape):
+        for rows, columns in _tiles(n, m, shape, self.symmetric):
             computed = self._compute(products, rows, columns, shape, len(outputs))
             if previous:
                 self._put(outputs, products, *previous)
@@ -183,7 +183,7 @@ def _from_angles(function, versine, coversine, x_norms, z_norms, parameters):
 
 
 def _spread(tile: NDArray, x_norms: NDArray, z_norms: NDArray) -> Any:
-    """The same, its rows shared among JAX's devices if there are several: XLA does the rest."""
+    """Share the rows of a tile among JAX's devices if there are several: XLA does the rest."""
     devices = jax.local_devices()
     if len(devices) == 1 or len(tile) % len(devices):
         return tile, x_norms, z_norms
@@ -228,25 +228,23 @@ def _chunk_size(n_pairs: int) -> int:
     return small if n_pairs <= 4 * small else large
 
 
-def _tile_shape(n: int, m: int) -> tuple[int, int]:
-    """Shape that covers an (n, m) rectangle at the least cost."""
+def _tile_shape(n: int, m: int, symmetric: bool) -> tuple[int, int]:
+    """Shape that covers an (n, m) rectangle, or its upper triangle, at the least cost."""
 
     def cost(shape: tuple[int, int]) -> int:
         height, width = shape
-        return -(-n // height) * -(-m // width) * (height * width + _DISPATCH)
+        tops = np.arange(0, n, height)
+        n_tiles = int((-(-(m - tops * symmetric) // width)).sum())
+        return n_tiles * (height * width + _DISPATCH)
 
     return min(_TILES, key=cost)
 
 
-def _tiles(n: int, m: int, height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks that cover an (n, m) rectangle."""
+def _tiles(
+    n: int, m: int, shape: tuple[int, int], symmetric: bool
+) -> Iterator[tuple[slice, slice]]:
+    """Blocks that cover an (n, m) rectangle, or of a square each strip from the diagonal on."""
+    height, width = shape
     for top in range(0, n, height):
-        for left in range(0, m, width):
+        for left in range(top if symmetric else 0, m, width):
             yield slice(top, min(top + height, n)), slice(left, min(left + width, m))
-
-
-def _upper_tiles(n: int, _: int, height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks that cover the upper triangle of an (n, n) square, each strip from the diagonal on."""
-    for top in range(0, n, height):
-        for left in range(top, n, width):
-            yield slice(top, min(top + height, n)), slice(left, min(left + width, n))

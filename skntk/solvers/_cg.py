@@ -64,7 +64,7 @@ def conjugate_gradients(
         Residual, relative to the targets, to stop at.
     max_iter : int, default=1000
         Largest number of iterations.
-    tell : callable, default=None
+    tell : callable, optional
         Called after every iteration.
 
     Returns

@@ -14,7 +14,6 @@ __all__ = ["solve_cholesky"]
 
 #: Corrections that do not shrink by that factor come of a matrix that rounding has swamped.
 _CONTRACTION = 10
-_MAX_CORRECTIONS = 10
 #: Elements from which on the threads of OpenBLAS's own factorisation overflow their indices.
 _OVERFLOW = 2**31
 #: Rows that are factorised at a time there.
@@ -32,7 +31,8 @@ def solve_cholesky(
     reciprocal condition number is estimated from the factor (LAPACK ``pocon``). In float32 the
     solution is refined, with residuals in float64: corrections that do not shrink tell of such a
     matrix, and those that do give back the digits that the factor has lost (Higham and Mary,
-    "Mixed precision algorithms in numerical linear algebra", 2022).
+    "Mixed precision algorithms in numerical linear algebra", 2022). A singular matrix may pass
+    where the targets have no part in what it maps to 0, such as equal samples of equal labels.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
     upper = matrix.T  # the transposed factor, in C order, a panel of rows after the other
     for top in range(0, n, _PANEL):
         stop = min(top + _PANEL, n)
-        panel = upper[top:stop, top:] - upper[:top, top:stop].T @ upper[:top, top:]
+        panel = upper[top:stop, top:].copy()
+        panel -= upper[:top, top:stop].T @ upper[:top, top:]
         block, info = potrf(panel[:, : stop - top].T, lower=True)
         if info:
             return info
@@ -97,6 +98,7 @@ def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
         upper[top:stop, stop:] = rest
         square = upper[top:stop, top:stop]
         square[...] = np.triu(block.T) + np.tril(square, -1)
+        del panel, rest  # before the next are made
     return 0
 
 
@@ -115,7 +117,7 @@ def _refine(
     solution = np.zeros(targets.shape)
     residual = targets.astype(np.float64)
     previous = np.full(targets.shape[1], np.inf)
-    for _ in range(_MAX_CORRECTIONS):
+    while True:
         correction = solve(residual).astype(np.float64)
         solution += correction
         size, reached = (np.linalg.norm(array, axis=0) for array in (correction, solution))
@@ -128,7 +130,6 @@ def _refine(
             return None
         previous = size
         residual = targets - product(solution)
-    return None
 
 
 def _symmetric_product(matrix: NDArray, diagonal: NDArray, vectors: NDArray) -> NDArray:

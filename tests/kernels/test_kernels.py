@@ -19,7 +19,14 @@ from sklearn.base import clone
 
 import skntk.kernels
 from skntk import NTKClassifier, load_neural_tangents
-from skntk.kernels import ConvolutionalNTK, FullyConnectedNTK, StaxNTK, TwoLayerNTK, resolve_kernel
+from skntk.kernels import (
+    ConvolutionalNTK,
+    FullyConnectedNTK,
+    StaxNTK,
+    TwoLayerNTK,
+    _rotation_invariant,
+    resolve_kernel,
+)
 from skntk.kernels._arc_cosine import Angle, relu_angle
 
 D = 4  # features of a sample: a 2 x 2 image to the convolutional kernel
@@ -137,7 +144,7 @@ def test_symmetric_on_both_sides_of_a_tile(kernel, n):
     assert_close(kernel(X[-2:], X[:3]), K[-2:, :3], K.max())
 
 
-def test_tile_wider_than_a_chunk():
+def test_nearly_parallel_pairs_of_more_than_a_chunk():
     X, Z = gaussian(2, 1), gaussian(140_000, 1, seed=1)
     assert_allclose(TwoLayerNTK()(X, Z), np.maximum(X * Z.T, 0) / 2, rtol=1e-12)
 
@@ -610,3 +617,32 @@ def test_too_large_for_memory(kernel, monkeypatch):
         with pytest.raises(MemoryError, match=r"n=5 samples needs \d+ bytes and 199"):
             kernel.linearize(X, X)
     assert kernel(X.astype(np.float32)).shape == (5, 5)
+
+
+# Tiles
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("shape", [(64, 64), (8, 2**14), (256, 512)])
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 300, 1025])
+def test_tiles_cover_every_pair_once(n, shape, symmetric):
+    m = n if symmetric else 700
+    covered = np.zeros((n, m), int)
+    for rows, columns in _rotation_invariant._tiles(n, m, shape, symmetric):
+        covered[rows, columns] += 1
+    assert covered.max() == 1
+    assert np.all(np.triu(covered) == np.triu(np.ones((n, m)))) if symmetric else covered.all()
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "symmetric", "shape"),
+    [
+        (60, 60, True, (64, 64)),
+        (8000, 8000, True, (256, 512)),
+        (16_384, 16_384, True, (256, 512)),
+        (500, 5000, False, (256, 512)),
+        (4, 60_000, False, (8, 2**14)),
+    ],
+)
+def test_tiles_suit_the_matrix(n, m, symmetric, shape):
+    assert _rotation_invariant._tile_shape(n, m, symmetric) == shape
