@@ -1,4 +1,4 @@
-"""How many threads BLAS takes for products that are too short to share."""
+"""What the threads of BLAS are bad at: short products, and symmetric matrices that are huge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["blas_threads_for"]
+__all__ = ["OVERFLOW", "blas_threads_for"]
+
+#: Elements of a matrix from which on OpenBLAS's threads overflow their indices, and crash the
+#: process, where they make use of symmetry: in a rank-k update and in a factorisation.
+OVERFLOW = 2**31
 
 #: A matrix of that many bytes stays in the cache, where one thread reads it as fast as several.
 _CACHE_BYTES = 32 * 2**20

@@ -14,11 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg.blas
 from numpy.typing import NDArray
 
 from .._precision import precision
 from ._base import NeuralTangentKernel, Pullback
+from ._products import upper_products
 
 __all__ = ["PairFunction", "RotationInvariantNTK"]
 
@@ -49,7 +49,7 @@ class RotationInvariantNTK(NeuralTangentKernel):
         """Return a module-level function (it keys the compilation cache) and its floats."""
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
-        gram = _upper_products(X) if Z is None else X @ Z.T
+        gram = upper_products(X) if Z is None else X @ Z.T
         _Pairs(self, X, Z).fill((gram,), gram)
         return gram
 
@@ -193,13 +193,6 @@ def _spread(tile: NDArray, x_norms: NDArray, z_norms: NDArray) -> Any:
         for axis in ("rows", None)
     )
     return jax.device_put((tile, x_norms, z_norms), (by_rows, by_rows, copied))
-
-
-def _upper_products(X: NDArray) -> NDArray:
-    """Upper triangle of X X^T, by a symmetric rank-k update; what is below it is anything."""
-    (syrk,) = scipy.linalg.blas.get_blas_funcs(("syrk",), (X,))
-    # The lower triangle of a matrix in Fortran order is the upper one of its transpose.
-    return syrk(1.0, X.T, trans=True, lower=True).T
 
 
 def _padded(array: NDArray, shape: tuple[int, int]) -> NDArray:

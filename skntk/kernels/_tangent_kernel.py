@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .._memory import check_memory
 from .._precision import precision
 from .._tangent_features import tangent_features
+from ._products import own_products
 
 __all__ = ["blocks_of", "tangent_diag", "tangent_gram", "tangent_vjp"]
 
@@ -60,7 +61,9 @@ def tangent_gram(
     k = left.jacobian.shape[1]
     _check_gram_size(left, right, 1 if trace else k)
     if trace:  # a sum over outputs, as over parameters
-        return _contract(left.with_outputs(1), right.with_outputs(1)) / X.dtype.type(k)
+        left = left.with_outputs(1)
+        right = left if Z is None else right.with_outputs(1)
+        return _contract(left, right) / X.dtype.type(k)
     return _contract(left, right)
 
 
@@ -91,15 +94,20 @@ class _Features:
 
 def _contract(left: _Features, right: _Features) -> NDArray:
     """Kernel (n k, m k) of two sets of samples."""
-    # A matrix times its own transpose is a symmetric rank-k update: half the work, and exact.
-    kernel = _rows(left.jacobian) @ _rows(right.jacobian).T
+    kernel = _products(left.jacobian, right.jacobian)
     k = left.jacobian.shape[1]
     for (h, delta), (h_right, delta_right) in zip(left.dense, right.dense, strict=True):
-        deltas = _rows(delta) @ _rows(delta_right).T
+        deltas = _products(delta, delta_right)
         blocks = deltas.reshape(len(h), k, len(h_right), k)
         blocks *= (h @ h_right.T)[:, None, :, None]
         kernel += deltas
     return kernel
+
+
+def _products(left: NDArray, right: NDArray) -> NDArray:
+    """Products (n k, m k) of vectors (n, k, width) and (m, k, width)."""
+    # Half the work, and exact, if they are the same.
+    return own_products(_rows(left)) if left is right else _rows(left) @ _rows(right).T
 
 
 def _rows(array: NDArray) -> NDArray:

@@ -10,13 +10,13 @@ import scipy.linalg
 import scipy.linalg.blas
 from numpy.typing import NDArray
 
+from .._threads import OVERFLOW
+
 __all__ = ["solve_cholesky"]
 
 #: Corrections that do not shrink by that factor come of a matrix that rounding has swamped.
 _CONTRACTION = 10
-#: Elements from which on the threads of OpenBLAS's own factorisation overflow their indices.
-_OVERFLOW = 2**31
-#: Rows that are factorised at a time there.
+#: Rows that are factorised at a time where LAPACK's own factorisation would crash.
 _PANEL = 2048
 #: Bytes of the rows that are read in float64 at a time.
 _BLOCK_BYTES = 16 * 2**20
@@ -81,7 +81,7 @@ def solve_cholesky(
 def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
     """Put the Cholesky factor into the lower triangle; what is returned is 0 if there is one."""
     n = len(matrix)
-    if n * n < _OVERFLOW:
+    if n * n < OVERFLOW:
         return potrf(matrix, lower=True, overwrite_a=True, clean=False)[1]
     (trsm,) = scipy.linalg.blas.get_blas_funcs(("trsm",), (matrix,))
     upper = matrix.T  # the transposed factor, in C order, a panel of rows after the other
