@@ -101,7 +101,7 @@ class _Layer:
     def _patches(self, h: jax.Array, positions: tuple[int, ...]) -> jax.Array:
         """What the kernel sees at each position (positions, its inputs), by shifting the image.
 
-        XLA's own patches are a convolution, which takes a CPU ten times as long.
+        XLA's own patches are a convolution, which takes a CPU several times as long.
         """
         strides, dilation = self.patches["window_strides"], self.patches["rhs_dilation"]
         edges = zip(self.patches["padding"], self.patches["lhs_dilation"], strict=True)
