@@ -178,13 +178,15 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         progress.finish()
         return self
 
-    def at_time(self, time: float) -> NTKClassifier:
-        """Return the same network at another gradient-flow time.
+    def at_time(self, time: float, *, alpha: float | None = None) -> NTKClassifier:
+        """Return the same network at another gradient-flow time, and with another ridge.
 
         Parameters
         ----------
         time : float
             Gradient-flow time, 0 or more; may be infinite.
+        alpha : float, default=None
+            Ridge; None: the one that it was fitted with.
 
         Returns
         -------
@@ -202,18 +204,19 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
-        if self._spectrum is None and time == self.time:
+        alpha = self._alpha if alpha is None else check_real("alpha", alpha, low=0.0)
+        if self._spectrum is None and (time, alpha) == (self.time, self._alpha):
             return copy.copy(self)
         if self._spectrum is None:
             self._spectrum = self._decompose_again()
-        if not self._spectrum.resolves(time, self._alpha):
+        if not self._spectrum.resolves(time, alpha):
             warn_ill_conditioned(self._spectrum)
         other = copy.copy(self)
-        other.time = time
+        other.time, other.alpha, other._alpha = time, alpha, alpha
         if other.solver in ("cholesky", "cg") and not np.isinf(time):
             other.solver = "eigh"
         other.n_iter_ = 1
-        coefficients = self._spectrum.coefficients(self._targets, time, self._alpha)
+        coefficients = self._spectrum.coefficients(self._targets, time, alpha)
         other.dual_coef_ = coefficients.reshape(self.dual_coef_.shape)
         return other
 

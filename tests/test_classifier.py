@@ -123,6 +123,38 @@ def test_at_time_shares_the_training_data_and_factorises_once(monkeypatch):
     assert clf.at_time(3.0).at_time(7.0).X_fit_ is clf.X_fit_
 
 
+@pytest.mark.parametrize("solver", ["cholesky", "eigh", "cg"])
+@pytest.mark.parametrize("time", [1.0, np.inf])
+def test_a_path_over_ridges_needs_one_factorisation(time, solver, monkeypatch):
+    X, y = draw_data()
+    clf = NTKClassifier("fc1", alpha=0.1, solver=solver, random_state=0).fit(X, y)
+    clf.at_time(0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(scipy.linalg, "eigh", None)
+        path = [clf.at_time(time, alpha=alpha) for alpha in (0.01, 0.1, 10.0)]
+    for ridged, alpha in zip(path, (0.01, 0.1, 10.0), strict=True):
+        fitted = NTKClassifier("fc1", alpha=alpha, time=time).fit(X, y)
+        np.testing.assert_allclose(ridged.dual_coef_, fitted.dual_coef_, rtol=1e-6, atol=1e-8)
+        assert (ridged.alpha, clf.alpha) == (alpha, 0.1)
+        np.testing.assert_allclose(clone(ridged).fit(X, y).dual_coef_, fitted.dual_coef_, atol=1e-4)
+        again = ridged.at_time(2.0)  # keeps the ridge
+        fitted.set_params(time=2.0).fit(X, y)
+        np.testing.assert_allclose(again.dual_coef_, fitted.dual_coef_, rtol=1e-6, atol=1e-8)
+
+
+def test_at_the_time_of_the_fit_nothing_is_decomposed(monkeypatch):
+    X, y = draw_data()
+    clf = NTKClassifier("fc1").fit(X, y)
+    monkeypatch.setattr(scipy.linalg, "eigh", None)
+    np.testing.assert_array_equal(clf.at_time(np.inf).dual_coef_, clf.dual_coef_)
+
+
+@pytest.mark.parametrize("alpha", [-1.0, np.nan, "1"])
+def test_ridges_of_another_time_are_checked(alpha):
+    with pytest.raises((ValueError, TypeError), match="alpha"):
+        NTKClassifier("fc1").fit(*draw_data()).at_time(1.0, alpha=alpha)
+
+
 def test_before_training_everything_is_zero():
     """F1: with sigmoid 1/2, softmax 1/k, and the first class."""
     for n_classes in (2, 3):
