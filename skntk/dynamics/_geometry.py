@@ -129,7 +129,8 @@ def top_eigenpairs(kernel: NDArray, p: int) -> tuple[NDArray, NDArray]:
     scale = np.abs(kernel).max() or 1.0
     kernel = kernel / scale
     pairs = None
-    if n >= _LANCZOS_SIZE and p < n // 4:
+    # A matrix of zeros has nothing to start from: some ARPACKs go on from a place of their own.
+    if n >= _LANCZOS_SIZE and p < n // 4 and kernel.any():
         with blas_threads_for(kernel.nbytes):
             pairs = _lanczos(kernel, p)
     if pairs is None:
