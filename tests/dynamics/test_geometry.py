@@ -258,6 +258,12 @@ def test_no_eigenvalue_is_overlooked(name, p):
     assert_are_top_eigenpairs(special_kernels()[name], p)
 
 
+def test_a_matrix_of_zeros_is_not_for_arpack(monkeypatch):
+    monkeypatch.setattr("skntk.dynamics._geometry._lanczos", None)
+    values, _ = top_eigenpairs(np.zeros((208, 208)), 3)
+    np.testing.assert_array_equal(values, 0)
+
+
 def test_an_eigenvalue_hidden_from_the_start_is_not_overlooked():
     start = np.random.default_rng(0).uniform(-1, 1, 208)
     hidden = np.zeros(208)

@@ -59,6 +59,16 @@ def test_refinement_gives_back_the_digits_that_float32_loses(n, alpha, monkeypat
     assert error(solve_cholesky(gram, targets, alpha)) < 2e-7
 
 
+@pytest.mark.parametrize(("quality", "accepted"), [(1.0, True), (0.95, True), (0.7, False)])
+def test_corrections_that_hardly_shrink_are_refused(quality, accepted):
+    """A factor that is right to a share only, as of a matrix near its own rounding."""
+    targets = gaussian(5, 2).astype(np.float32)
+    solution = _cholesky._refine(lambda A: A, lambda A: quality * A, targets, 1e-6)
+    assert (solution is not None) == accepted
+    if accepted:
+        assert_allclose(solution, targets, rtol=1e-6)
+
+
 def test_one_target_that_is_solved_at_once_does_not_end_the_others():
     n = 60
     basis, _ = np.linalg.qr(gaussian(n, n))
