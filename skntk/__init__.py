@@ -2,19 +2,17 @@
 
 from typing import Any
 
-from ._shadowing import check_not_shadowed
+from ._utils.shadowing import check_not_shadowed
 
 check_not_shadowed()
 
-from ._adversarial_training import AdversarialTraining
-from ._affine import AffineMap
-from ._classifier import NTKClassifier
-from ._classifier_cv import NTKClassifierCV
-from ._decomposer import SpectralFeatureDecomposer
-from ._neural_tangents import load as load_neural_tangents
-from ._selector import RobustFeatureSelector
-from .attacks import AttackResult, NTKAttack
+from ._utils.optional import is_installed
+from .attacks import AffineMap, AttackResult, NTKAttack
 from .dynamics import KernelDynamicsTracker
+from .features import RobustFeatureSelector, SpectralFeatureDecomposer
+from .finite import AdversarialTraining
+from .infinite import NTKClassifier, NTKClassifierCV
+from .kernels import load_neural_tangents
 
 __all__ = [
     "AdversarialTraining",
@@ -29,22 +27,18 @@ __all__ = [
     "SpectralFeatureDecomposer",
     "load_neural_tangents",
 ]
+if not is_installed("flax", "optax"):  # `from skntk import *` takes what there is
+    __all__.remove("FlaxClassifier")
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Flax only when it is asked for: Flax is an optional dependency."""
+    """Import what needs Flax when it is asked for."""
     if name != "FlaxClassifier":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from ._flax_classifier import FlaxClassifier
-    except ModuleNotFoundError as error:
-        if error.name not in ("flax", "optax"):
-            raise
-        raise ImportError(
-            f"FlaxClassifier needs {error.name}, which is not installed; pip install 'skntk[flax]'."
-        ) from error
+    from .finite import FlaxClassifier
+
     return FlaxClassifier
 
 

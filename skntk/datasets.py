@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.utils import Bunch
 
-from ._validation import check_integer
+from ._utils.validation import check_integer
 
 __all__ = ["load_images"]
 

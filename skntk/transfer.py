@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
-from ._progress import track
-from ._validation import check_integer
+from ._utils.progress import track
+from ._utils.validation import check_integer
 from .attacks import NTKAttack
 from .metrics import gradient_cosine_similarity, robust_accuracy_score
 

@@ -1,52 +1,55 @@
-"""Imports run one way: kernels, solvers, estimators, attacks, metrics and inspection."""
+"""The rooms of the package, who may import whom, and where each library may be used."""
 
 import ast
 import os
 import subprocess
 import sys
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "skntk"
 
-#: Layer of each module, lowest first; what no pattern names is an estimator or its helper.
-LAYERS = [
-    [
-        *["_shadowing", "_memory", "_precision", "_progress", "_threads", "_validation"],
-        *["_balls", "_box", "_flax_network", "_losses", "_neural_tangents"],
-        *["_tangent_features", "datasets*"],
+#: Each room and the rooms that it may import, top to bottom. A module in the package root is a
+#: room of its own; a folder or module that is not in this table fails the tests.
+ROOMS = {
+    "": ["_utils", "attacks", "dynamics", "features", "finite", "infinite", "kernels"],
+    "inspection": [
+        *["transfer", "metrics", "features", "dynamics", "infinite", "finite"],
+        *["kernels", "attacks", "solvers", "_utils"],
     ],
-    ["kernels*"],
-    ["solvers*"],
-    [],
-    ["attacks*", "_affine", "_differentiable", "dynamics*", "_dynamics*"],
-    ["metrics*", "inspection*", "transfer*"],
-]
-ESTIMATORS = 3
-NETWORKS = ["_flax*", "_adversarial_training", "networks*", "_network*"]
+    "transfer": ["metrics", "attacks", "_utils"],
+    "datasets": ["_utils"],
+    "metrics": ["dynamics", "attacks", "_utils"],
+    "dynamics": ["finite", "kernels", "networks", "attacks", "_utils"],
+    "features": ["infinite", "kernels", "attacks", "solvers", "_utils"],
+    "infinite": ["kernels", "attacks", "solvers", "_utils"],
+    "finite": ["kernels", "networks", "attacks", "_utils"],
+    "kernels": ["networks", "_utils"],
+    "networks": ["_utils"],
+    "attacks": ["_utils"],
+    "solvers": ["_utils"],
+    "_utils": [],
+}
 
-#: Who alone may import a library.
+#: Rooms in which scikit-learn's base classes make no sense yet: pure functions of arrays.
+BELOW_THE_ESTIMATORS = ["kernels", "networks", "solvers", "_utils"]
+
+#: Rooms, or single modules, that alone may import a library.
 OWNERS = {
-    "matplotlib": ["inspection*"],
-    "neural_tangents": ["_neural_tangents"],
-    "flax": NETWORKS,
-    "optax": NETWORKS,
-    "jax": ["kernels*", "_precision", "_neural_tangents", "_tangent_features", *NETWORKS],
+    "matplotlib": ["inspection"],
+    "neural_tangents": ["kernels._neural_tangents"],
+    "flax": ["finite", "networks._linen", "networks._nnx", "networks._modules"],
+    "optax": ["finite"],
+    "jax": ["kernels", "networks", "finite", "_utils.precision"],
     "jaxlib": [],
     "tensorflow": [],
     "torch": [],
 }
 
 
-def matches(module, patterns):
-    return any(fnmatch(module, pattern) for pattern in patterns)
-
-
-def layer(module):
-    named = [k for k, patterns in enumerate(LAYERS) if matches(module, patterns)]
-    return named[0] if named else ESTIMATORS
+def room(module):
+    return module.partition(".")[0]
 
 
 def module_name(path):
@@ -86,15 +89,38 @@ def own_imports(module):
             yield target if target in MODULES else target.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("module", SUBMODULES)
-def test_imports_run_one_way(module):
-    upward = [target for target in own_imports(module) if layer(target) > layer(module)]
-    assert not upward, f"{module} imports from above: {upward}"
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_is_in_a_room(module):
+    assert room(module) in ROOMS
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_stay_within_what_a_room_may_import(module):
+    mine = room(module)
+    wrong = [m for m in own_imports(module) if room(m) not in [mine, *ROOMS[mine]]]
+    assert not wrong, f"{module} imports {wrong}"
+
+
+def test_rooms_import_those_below_them_only():
+    order = list(ROOMS)
+    for name, allowed in ROOMS.items():
+        assert all(order.index(other) > order.index(name) for other in allowed), name
 
 
 @pytest.mark.parametrize("module", SUBMODULES)
 def test_nothing_imports_the_whole_package(module):
     assert "" not in own_imports(module)
+
+
+def test_the_root_holds_rooms_and_no_furniture():
+    loose = {path.stem for path in PACKAGE.glob("*.py")}
+    assert loose == {"__init__", "datasets", "transfer"}
+
+
+def test_tests_mirror_the_rooms():
+    here = Path(__file__).parent
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == {path.parent.name for path in here.glob("*/test_*.py")}
 
 
 def test_there_is_no_cycle():
@@ -108,21 +134,21 @@ def test_there_is_no_cycle():
 @pytest.mark.parametrize("library", OWNERS)
 def test_libraries_stay_where_they_belong(library):
     users = [m for m in MODULES if any(name.split(".")[0] == library for name in imports(m))]
-    assert not [module for module in users if not matches(module, OWNERS[library])]
+    assert not [m for m in users if not {m, room(m)} & {*OWNERS[library]}]
 
 
 def test_no_estimator_classes_below_the_estimators():
     for module in SUBMODULES:
-        if layer(module) < ESTIMATORS:
+        if room(module) in BELOW_THE_ESTIMATORS:
             bases = [name for name in imports(module) if name.startswith("sklearn.base")]
             assert not bases, f"{module} imports {bases}"
 
 
 def test_the_reader_of_imports_sees_them():
-    assert {"kernels._base", "_precision"} <= {*own_imports("kernels._rotation_invariant")}
+    assert {"kernels._base", "_utils.precision"} <= {*own_imports("kernels._rotation_invariant")}
     assert "solvers._eigh" in own_imports("solvers")
     assert "jax.numpy" in imports("kernels._arc_cosine")
-    assert "_classifier" in own_imports("")
+    assert "infinite" in own_imports("")
 
 
 def test_optional_libraries_are_not_imported_with_the_package():

@@ -1,5 +1,7 @@
 """Adversarial examples from gradients: FGSM and PGD on any differentiable classifier."""
 
+from ._affine import AffineMap
 from ._attack import AttackResult, NTKAttack
+from ._differentiable import DifferentiableClassifier
 
-__all__ = ["AttackResult", "NTKAttack"]
+__all__ = ["AffineMap", "AttackResult", "DifferentiableClassifier", "NTKAttack"]

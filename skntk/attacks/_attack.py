@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch, check_array, check_random_state, gen_batches
 
-from .._balls import make_ball
-from .._box import check_clip_values
-from .._differentiable import DifferentiableModel, as_differentiable
-from .._losses import LOSSES
-from .._progress import track
-from .._targets import classify, label_indices
-from .._validation import (
+from .._utils.progress import track
+from .._utils.targets import classify, label_indices
+from .._utils.validation import (
     check_array_or_real,
     check_boolean,
     check_integer,
-    check_norm,
     check_option,
 )
-from ._search import Best, Objective, ascend
+from ._balls import make_ball
+from ._box import check_clip_values
+from ._differentiable import DifferentiableModel, as_differentiable
+from ._losses import LOSSES
+from ._search import BestIterate, Objective, ascend
+from ._specification import AttackSpecification
 
 __all__ = ["AttackResult", "NTKAttack"]
 
@@ -193,31 +193,36 @@ class NTKAttack(BaseEstimator):
         model, X, labels = self._validate(X, y)
         box = check_clip_values(self.clip_values, X)
         budgets = _check_budgets(epsilons, X.shape[1])
-        self._step_size(0.0, X.shape[1])
+        eps_step = self.eps_step
+        if eps_step is not None:
+            eps_step = check_array_or_real("eps_step", eps_step, X.shape[1], low=0.0)
+        specification = self._specification(eps_step)
         noise = self._noise(X)
         X_adv = np.empty((len(budgets), *X.shape), X.dtype)
         success = np.empty((len(budgets), len(X)), bool)
-        right = np.empty_like(success)
+        robust = np.empty_like(success)
         clean = np.empty((3, len(X)), bool)  # misclassified, without a gradient, not finite
         batches = list(gen_batches(len(X), self._batch_size()))
         for batch in track(batches, "Attacking", enabled=self.verbose > 0):
             batch_labels = None if labels is None else labels[batch]
-            search = _BatchSearch(self, model, X[batch], batch_labels, box, noise[:, batch])
+            search = _BatchSearch(
+                self, specification, model, X[batch], batch_labels, box, noise[:, batch]
+            )
             clean[:, batch] = search.clean.success, ~search.has_gradient, ~search.clean.finite
-            found: list[tuple[Any, Best]] = []
+            found: list[tuple[Any, BestIterate]] = []
             for k in np.argsort([np.mean(eps) for eps in budgets], kind="stable"):
-                within = [best for eps, best in found if np.all(eps <= budgets[k])]
-                best = search.at(budgets[k], within)
+                contained = [best for eps, best in found if np.all(eps <= budgets[k])]
+                best = search.at(budgets[k], contained)
                 found.append((budgets[k], best))
                 X_adv[k, batch], success[k, batch] = best.points, best.success
-                right[k, batch] = best.right
+                robust[k, batch] = best.robust
         report = Bunch(
             n_samples=len(X),
             n_misclassified=int(clean[0].sum()),
             n_zero_gradient=int(clean[1].sum()),
             n_not_finite=int(clean[2].sum()),
             n_flipped=(success & ~clean[0]).sum(axis=1),
-            robust_accuracy=right.mean(axis=1),
+            robust_accuracy=robust.mean(axis=1),
         )
         return AttackResult(X_adv, success, budgets, report)
 
@@ -245,11 +250,9 @@ class NTKAttack(BaseEstimator):
                 "estimator=None has nothing to attack; give a fitted estimator, or pass this "
                 "attack to make_robust_scorer or robust_accuracy_score."
             )
-        check_norm(self.norm)
-        check_option("method", self.method, ("fgsm", "pgd"))
+        self._specification(None).check_options()
         check_option("loss", self.loss, tuple(LOSSES))
         check_boolean("targeted", self.targeted)
-        check_integer("max_iter", self.max_iter, low=1)
         check_integer("num_random_init", self.num_random_init, low=0)
         check_integer("verbose", self.verbose, low=0)
         self._batch_size()
@@ -269,51 +272,59 @@ class NTKAttack(BaseEstimator):
         shape = (self.num_random_init, len(X), X.shape[1] + 1)
         return check_random_state(self.random_state).standard_normal(shape)
 
-    def _step_size(self, eps: Any, n_features: int) -> Any:
-        if self.eps_step is None:
-            return 2.5 * eps / self.max_iter
-        return check_array_or_real("eps_step", self.eps_step, n_features, low=0.0)
+    def _specification(self, eps_step: Any) -> AttackSpecification:
+        return AttackSpecification(
+            self.eps, self.method, eps_step, self.max_iter, self.norm, self.clip_values
+        )
 
 
 class _BatchSearch:
     """The attack on one batch, at any number of budgets."""
 
-    def __init__(self, attack: NTKAttack, model: DifferentiableModel, X, labels, box, noise):
-        self.attack, self.model, self.X, self.box, self.noise = attack, model, X, box, noise
+    def __init__(
+        self,
+        attack: NTKAttack,
+        specification: AttackSpecification,
+        model: DifferentiableModel,
+        X: NDArray,
+        labels: NDArray | None,
+        box: tuple | None,
+        noise: NDArray,
+    ):
+        self.specification, self.model, self.X, self.box = specification, model, X, box
+        self.noise = noise
         self.linearization = model.linearize(X)
         outputs, pullback = self.linearization
         own = classify(outputs)
         labels = own if labels is None else labels
         loss = LOSSES[attack.loss]
         objective = Objective(loss, own if loss.label_free else labels, attack.targeted)
-        self.clean = Best(X, outputs, objective, labels)
-        dual_norm = make_ball(attack.norm, X, 1.0, None).dual_norm
+        self.clean = BestIterate(X, outputs, objective, labels)
+        dual_norm = make_ball(specification.norm, X, 1.0, None).dual_norm
         self.has_gradient = dual_norm(objective.gradient(outputs, pullback, dual_norm)) > 0
 
-    def at(self, eps: Any, within: list[Best]) -> Best:
+    def at(self, eps: Any, contained: list[BestIterate]) -> BestIterate:
         """Best points within `eps`, at least as good as those of budgets it contains."""
         best = self.clean.copy()
         if np.max(eps) > 0:
-            for smaller in within:
+            for smaller in contained:
                 best.update(smaller.points, smaller.outputs)
             self._search(eps, best)
-        for smaller in within:
+        for smaller in contained:
             best.keep_successes(smaller)
         return best
 
-    def _search(self, eps: Any, best: Best) -> None:
-        attack = self.attack
+    def _search(self, eps: Any, best: BestIterate) -> None:
+        attack = replace(self.specification, eps=eps)
         ball = make_ball(attack.norm, self.X, eps, self.box)
         starts: list = [(self.X, self.linearization)]
         starts += [(ball.random(noise), None) for noise in self.noise]
         # All of FGSM before any of PGD, which therefore is never the weaker one.
-        for start, known in starts:
-            ascend(self.model, ball, start, best, step_size=eps, n_steps=1, linearization=known)
-        if attack.method == "fgsm":
-            return
-        steps = {"step_size": attack._step_size(eps, self.X.shape[1]), "n_steps": attack.max_iter}
-        for start, known in starts:
-            ascend(self.model, ball, start, best, **steps, linearization=known)
+        phases = [replace(attack, method="fgsm"), attack]
+        for phase in phases[: 1 if attack.method == "fgsm" else 2]:
+            steps = {"step_size": phase.step_size, "n_steps": phase.n_steps}
+            for start, known in starts:
+                ascend(self.model, ball, start, best, **steps, linearization=known)
 
 
 def _check_budgets(epsilons: Any, n_features: int) -> NDArray:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._balls import Ball
-from .._differentiable import DifferentiableModel
-from .._losses import Loss, as_logits, as_output_cotangents
-from .._targets import classify
+from .._utils.targets import classify
+from ._balls import Ball
+from ._differentiable import DifferentiableModel
+from ._losses import Loss, as_logits, as_output_cotangents
 
-__all__ = ["Best", "Objective", "ascend"]
+__all__ = ["BestIterate", "Objective", "ascend"]
 
 
 class Objective:
@@ -59,7 +59,7 @@ class Objective:
         return gradients[steepest, np.arange(gradients.shape[1])]
 
 
-class Best:
+class BestIterate:
     """The points of largest objective seen so far, one a sample.
 
     Attributes
@@ -73,20 +73,23 @@ class Best:
         self.objective, self.labels = objective, labels
         self.values = objective.values(outputs)
 
-    def copy(self) -> Best:
+    def copy(self) -> BestIterate:
         """Independent copy."""
-        return Best(self.points, self.outputs, self.objective, self.labels)
+        return BestIterate(self.points, self.outputs, self.objective, self.labels)
 
     def update(self, points: NDArray, outputs: NDArray) -> None:
-        """Take the points of larger objective, unless that would undo a success.
+        """Take successes, and points of larger objective unless that would undo a success.
 
-        A larger cross-entropy can spread over the other classes and put the label first.
+        A larger cross-entropy can spread over the other classes and put the label first. A loss
+        without labels pushes away from the prediction, which may itself be a misclassification.
         """
         values = self.objective.values(outputs)
         undone = self.objective.reached(self.outputs) & ~self.objective.reached(outputs)
-        self._take((values > self.values) & ~undone, points, outputs, values)
+        before, after = self.success, self._succeeds(outputs)
+        larger = (values > self.values) & ~undone & ~(before & ~after)
+        self._take(larger | (after & ~before), points, outputs, values)
 
-    def keep_successes(self, smaller: Best) -> None:
+    def keep_successes(self, smaller: BestIterate) -> None:
         """Where a smaller budget succeeded and this one did not, take its point."""
         lost = smaller.success & ~self.success
         self._take(lost, smaller.points, smaller.outputs, smaller.values)
@@ -97,15 +100,18 @@ class Best:
         return np.isfinite(self.outputs).all(axis=1)
 
     @property
-    def right(self) -> NDArray:
+    def robust(self) -> NDArray:
         """Whether each output is finite and the attack has not succeeded."""
         return self.finite & ~self.success
 
     @property
     def success(self) -> NDArray:
         """Whether each point is misclassified (targeted: classified as its target)."""
-        hit = classify(self.outputs) == self.labels
-        return self.finite & (hit if self.objective.targeted else ~hit)
+        return self._succeeds(self.outputs)
+
+    def _succeeds(self, outputs: NDArray) -> NDArray:
+        hit = classify(outputs) == self.labels
+        return np.isfinite(outputs).all(axis=1) & (hit if self.objective.targeted else ~hit)
 
     def _take(self, rows: NDArray, points: NDArray, outputs: NDArray, values: NDArray) -> None:
         self.points[rows], self.outputs[rows] = points[rows], outputs[rows]
@@ -116,7 +122,7 @@ def ascend(
     model: DifferentiableModel,
     ball: Ball,
     start: NDArray,
-    best: Best,
+    best: BestIterate,
     *,
     step_size: Any,
     n_steps: int,

@@ -14,7 +14,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-from .._threads import blas_threads_for
+from .._utils.threads import blas_threads_for
 
 __all__ = [
     "as_kernel",

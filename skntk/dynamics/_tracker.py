@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from .._adversarial_training import AdversarialTraining
-from .._box import check_clip_values
-from .._precision import precision
-from .._validation import check_boolean, check_integer
+from .._utils.precision import precision
+from .._utils.validation import check_boolean, check_integer
+from ..attacks._box import check_clip_values
+from ..finite._adversarial_training import AdversarialTraining
+from ..finite._outputs import attack
+from ..kernels._tangent_kernel import tangent_gram
+from ..networks._function import FunctionNetwork, as_leaves, as_numpy, count_outputs
 from ._results import RecordedKernels
 from ._snapshots import SnapshotError, SnapshotStore
 
@@ -178,10 +181,6 @@ class KernelDynamicsTracker(RecordedKernels):
         step : int
             Number of the step; each is recorded once.
         """
-        # Here, so that the tracker is there without Flax.
-        from .._flax_network import FunctionNetwork, as_leaves, as_numpy, count_outputs
-        from ..kernels._tangent_kernel import tangent_gram
-
         self._check_can_record()
         if not callable(apply_fn):
             raise TypeError(f"apply_fn={apply_fn!r} must be a function of (params, x).")
@@ -238,8 +237,6 @@ class KernelDynamicsTracker(RecordedKernels):
             self._record_estimator(fitted_estimator)
 
     def _record_estimator(self, estimator: Any) -> None:
-        from .._flax_network import as_leaves, count_outputs
-
         adversary = self._adversary_of(estimator)
         weights = estimator.params_, estimator.constants_
         n_outputs = count_outputs(estimator._network, *weights, estimator.n_features_in_)
@@ -259,8 +256,6 @@ class KernelDynamicsTracker(RecordedKernels):
     def _attacked(
         self, network: Any, params: Any, n_outputs: int, adversary: AdversarialTraining
     ) -> NDArray:
-        from .._flax_training import attack
-
         n_classes = max(2, n_outputs)
         y: Any = self.y
         if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= n_classes:

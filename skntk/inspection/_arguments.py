@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .._components import check_components
+from ..features._components import check_components
 
 __all__ = ["as_sample", "check_length", "default_components", "framed_like"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from .._progress import track
+from .._utils.progress import track
 from ..attacks import NTKAttack
 from ..metrics import robust_accuracy_score
 from ._arguments import framed_like

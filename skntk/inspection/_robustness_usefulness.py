@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._components import check_components
+from ..features._components import check_components
 from ._base import single_axes
 
 __all__ = ["RobustnessUsefulnessDisplay"]

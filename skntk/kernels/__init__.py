@@ -4,6 +4,7 @@ from ._base import NeuralTangentKernel
 from ._convolutional import ConvolutionalNTK
 from ._empirical import EmpiricalNTK
 from ._fully_connected import FullyConnectedNTK
+from ._neural_tangents import load as load_neural_tangents
 from ._resolve import resolve_kernel
 from ._stax import StaxNTK
 from ._two_layer import TwoLayerNTK
@@ -15,5 +16,6 @@ __all__ = [
     "NeuralTangentKernel",
     "StaxNTK",
     "TwoLayerNTK",
+    "load_neural_tangents",
     "resolve_kernel",
 ]

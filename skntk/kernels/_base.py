@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._memory import check_memory
-from .._precision import as_float_matrix, common_dtype
+from .._utils.memory import check_memory
+from .._utils.precision import as_float_matrix, common_dtype
 
 __all__ = ["NeuralTangentKernel", "Pullback"]
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from .._precision import precision
-from .._validation import check_integer, check_real
+from .._utils.precision import precision
+from .._utils.validation import check_integer, check_real
 from ._arc_cosine import Angle, computed_once, inverse_sine, relu_angle, safe_inverse
 from ._images import check_image_shape
 from ._tiled import TiledNTK

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from .._validation import check_integer
+from .._utils.validation import check_integer
+from ..networks._function import as_numpy, check_input_shape, count_outputs, draw_parameters
+from ..networks._resolve import is_trained, make_network, wrap_trained
 from ._base import NeuralTangentKernel, Pullback
 from ._linear_network import linear_outputs, linear_vjp, weighted_jacobian
 from ._tangent_kernel import tangent_diag, tangent_gram, tangent_vjp
@@ -97,8 +99,6 @@ class EmpiricalNTK(NeuralTangentKernel):
 
     def count_outputs(self, n_features: int) -> int:
         """Number k of outputs of the network."""
-        from .._flax_network import count_outputs
-
         X = np.zeros((1, n_features))
         self._validate(X, None)
         network, params, constants = next(self._draws(X))
@@ -134,8 +134,6 @@ class EmpiricalNTK(NeuralTangentKernel):
         return share * sum(linear_outputs(*draw, theta, X) for draw, theta in machines), pullback
 
     def _check_parameters(self, n_features: int) -> None:
-        from .._flax_network import check_input_shape, is_trained
-
         check_integer("n_draws", self.n_draws, low=1)
         check_input_shape(self.input_shape, n_features)
         if self.n_draws != 1 and (self.params is not None or is_trained(self.module)):
@@ -170,16 +168,6 @@ class EmpiricalNTK(NeuralTangentKernel):
 
     def _draws(self, X: NDArray) -> Iterator[Draw]:
         """(network, params, constants) of each initialisation, in the dtype of `X`."""
-        # Here, so that the analytic kernels need no Flax.
-        from .._flax_network import (
-            as_numpy,
-            count_outputs,
-            draw_parameters,
-            is_trained,
-            make_network,
-            wrap_trained,
-        )
-
         n_features = X.shape[1]
         if is_trained(self.module) or self.params is not None:
             network, *trees = wrap_trained(self.module, self.params, self.input_shape)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._validation import check_integer, check_real
+from .._utils.validation import check_integer, check_real
 from ._arc_cosine import Angle, computed_once, inverse_sine, relu_angle, safe_inverse
 from ._rotation_invariant import PairFunction, RotationInvariantNTK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .._validation import check_integer
+from .._utils.validation import check_integer
 
 __all__ = ["check_image_shape", "guess_image_shape"]
 

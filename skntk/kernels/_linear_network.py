@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from .._precision import precision
+from .._utils.precision import precision
 from ._tangent_kernel import blocks_of
 
 __all__ = ["linear_outputs", "linear_vjp", "weighted_jacobian"]

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg.blas
 from numpy.typing import NDArray
 
-from .._threads import OVERFLOW
+from .._utils.threads import OVERFLOW
 
 __all__ = ["own_products", "upper_products"]
 

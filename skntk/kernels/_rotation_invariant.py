@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from .._precision import precision
+from .._utils.precision import precision
 from ._base import NeuralTangentKernel, Pullback
 from ._products import upper_products
 

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from .._precision import precision
-from .._validation import check_integer
+from .._utils.precision import precision
+from .._utils.validation import check_integer
 from ._images import check_image_shape
 from ._tiled import TiledNTK
 

@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from .._memory import check_memory
-from .._precision import precision
-from .._tangent_features import tangent_features
+from .._utils.memory import check_memory
+from .._utils.precision import precision
+from ..networks._function import count_outputs
 from ._products import own_products
+from ._tangent_features import tangent_features
 
 __all__ = ["blocks_of", "tangent_diag", "tangent_gram", "tangent_vjp"]
 
@@ -161,8 +162,6 @@ def tangent_vjp(
     network: Any, params: Any, constants: Any, X: NDArray, Z: NDArray, W: NDArray
 ) -> NDArray:
     """Gradient (n, d) with respect to X of sum_ij W_ij trace(Theta(x_i, z_j)) / k."""
-    from .._flax_network import count_outputs
-
     k = count_outputs(network, params, constants, X.shape[1])
     n_values = k * sum(leaf.size for leaf in jax.tree.leaves(params))
     width = min(len(Z), max(1, _JACOBIAN_BYTES // (X.itemsize * max(1, n_values))))

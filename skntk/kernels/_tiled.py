@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._precision import precision
+from .._utils.precision import precision
 from ._base import NeuralTangentKernel, Pullback
 
 __all__ = ["TiledNTK"]

@@ -1,19 +1,32 @@
-"""From a Gram matrix and targets to dual coefficients: pure functions of arrays."""
+"""From a Gram matrix and targets to dual coefficients: pure functions of arrays.
 
-from ._cg import conjugate_gradients, warn_not_converged
+A solver is one module with a function from a `System` to a `Solution`, and a line in the table
+of `_choice`.
+"""
+
+from ._cg import conjugate_gradients
+from ._choice import SOLVERS, choose_solver, solve
 from ._cholesky import solve_cholesky
-from ._eigh import Spectrum, eigendecompose, warn_ill_conditioned
+from ._eigh import eigendecompose
 from ._flow import flow_filter
+from ._interface import Options, Solution, Solver, System
 from ._preconditioner import make_preconditioner, preconditioner_rank
+from ._spectrum import Spectrum, ill_conditioned
 
 __all__ = [
+    "SOLVERS",
+    "Options",
+    "Solution",
+    "Solver",
     "Spectrum",
+    "System",
+    "choose_solver",
     "conjugate_gradients",
     "eigendecompose",
     "flow_filter",
+    "ill_conditioned",
     "make_preconditioner",
     "preconditioner_rank",
+    "solve",
     "solve_cholesky",
-    "warn_ill_conditioned",
-    "warn_not_converged",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["ConjugateGradients", "conjugate_gradients", "warn_not_converged"]
+from ._interface import Options, Solution, Solver, System
+from ._preconditioner import make_preconditioner, preconditioner_rank
+
+__all__ = ["CG", "ConjugateGradients", "conjugate_gradients", "not_converged"]
 
 #: A residual that grows to so many times its smallest value will not come back.
 _DIVERGED = 1e3
@@ -45,7 +47,7 @@ def conjugate_gradients(
     precondition: Operator | None = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
-    tell: Callable[[], Any] = lambda: None,
+    on_step: Callable[[], Any] = lambda: None,
 ) -> ConjugateGradients:
     """Iterate until every column of the residual is small.
 
@@ -64,7 +66,7 @@ def conjugate_gradients(
         Residual, relative to the targets, to stop at.
     max_iter : int, default=1000
         Largest number of iterations.
-    tell : callable, optional
+    on_step : callable, optional
         Called after every iteration.
 
     Returns
@@ -81,7 +83,7 @@ def conjugate_gradients(
     best = ConjugateGradients(np.zeros_like(targets), 1.0, 0)
     while best.residual > tol and best.n_iter < max_iter:
         before = best.residual
-        state = _descend(apply, targets, scale, best, precondition, tol, max_iter, tell)
+        state = _descend(apply, targets, scale, best, precondition, tol, max_iter, on_step)
         # By rounding, the residual carried along drifts from the true one: go on from that.
         state.residual = _largest(targets - apply(state.coefficients), scale)
         if state.residual < before:
@@ -100,7 +102,7 @@ def _descend(
     precondition: Operator | None,
     tol: float,
     max_iter: int,
-    tell: Callable[[], Any],
+    on_step: Callable[[], Any],
 ) -> ConjugateGradients:
     """Iterate from `start` and give the iterate of smallest residual."""
     coefficients, n_iter = start.coefficients.copy(), start.n_iter
@@ -114,7 +116,7 @@ def _descend(
         coefficients += step * direction
         residual = residual - step * image
         n_iter += 1
-        tell()
+        on_step()
         largest = _largest(residual, scale)
         if largest < best.residual:
             best = ConjugateGradients(coefficients.copy(), largest, n_iter)
@@ -128,17 +130,15 @@ def _descend(
     return best
 
 
-def warn_not_converged(state: ConjugateGradients, tol: float, *, stacklevel: int = 3) -> None:
-    """Warn if the iteration stopped short."""
+def not_converged(state: ConjugateGradients, tol: float) -> ConvergenceWarning | None:
+    """Warning that the iteration stopped short; None if it did not."""
     if state.residual <= tol:
-        return
-    warnings.warn(
+        return None
+    return ConvergenceWarning(
         f"solver='cg' stopped after {state.n_iter} iterations at a relative residual of "
         f"{state.residual:.1e}, above tol={tol:.1e}. Likely causes: (a) max_iter is too small, "
         "(b) the Gram matrix is ill-conditioned: set alpha, or pass float64 input. The "
-        "iterate of smallest residual is kept.",
-        ConvergenceWarning,
-        stacklevel=stacklevel,
+        "iterate of smallest residual is kept."
     )
 
 
@@ -158,3 +158,28 @@ def _largest(residual: NDArray, scale: NDArray) -> float:
 def _divide(numerator: NDArray, denominator: NDArray) -> NDArray:
     """Quotient, 0 for columns that have converged to nothing."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _solve(system: System, options: Options) -> Solution:
+    tol = options.tol
+    if tol is None:
+        tol = float(np.sqrt(np.finfo(system.targets.dtype).eps))
+    state = conjugate_gradients(
+        system.matrix.__matmul__,
+        system.targets,
+        system.alpha,
+        precondition=make_preconditioner(system.matrix, system.alpha, options.random_state),
+        tol=tol,
+        max_iter=options.max_iter,
+        on_step=options.on_step,
+    )
+    return Solution(
+        state.coefficients,
+        solver="cg",
+        n_iter=state.n_iter,
+        diagnosis=not_converged(state, tol),
+    )
+
+
+#: The columns of the preconditioner, chosen and decomposed, and its basis.
+CG = Solver(_solve, n_values=lambda n: 3 * n * preconditioner_rank(n), iterative=True)

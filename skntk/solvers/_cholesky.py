@@ -9,10 +9,13 @@ import numpy as np
 import scipy.linalg
 import scipy.linalg.blas
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError
 
-from .._threads import OVERFLOW
+from .._utils.threads import OVERFLOW
+from ._eigh import EIGH
+from ._interface import Options, Solution, Solver, System
 
-__all__ = ["solve_cholesky"]
+__all__ = ["CHOLESKY", "solve_cholesky"]
 
 #: Corrections that do not shrink by that factor come of a matrix that rounding has swamped.
 _CONTRACTION = 10
@@ -24,12 +27,12 @@ _BLOCK_BYTES = 16 * 2**20
 
 def solve_cholesky(
     gram: NDArray, targets: NDArray, alpha: float = 0.0, *, overwrite: bool = False
-) -> NDArray | None:
-    """Dual coefficients at infinite time, or None if the matrix is too ill-conditioned.
+) -> NDArray:
+    """Dual coefficients at infinite time.
 
     Cholesky itself fails or returns noise without a word on a singular matrix. In float64 the
     reciprocal condition number is estimated from the factor (LAPACK ``pocon``). In float32 the
-    solution is refined, with residuals in float64: corrections that do not shrink tell of such a
+    solution is refined, with residuals in float64: corrections that do not shrink show such a
     matrix, and those that do give back the digits that the factor has lost (Higham and Mary,
     "Mixed precision algorithms in numerical linear algebra", 2022). A singular matrix may pass
     where the targets have no part in what it maps to 0, such as equal samples of equal labels.
@@ -42,11 +45,16 @@ def solve_cholesky(
     alpha : float, default=0
         Ridge.
     overwrite : bool, default=False
-        Factorise inside `gram` instead of in a copy. It is restored if the result is None.
+        Factorise inside `gram` instead of in a copy. It is restored if that fails.
 
     Returns
     -------
-    coefficients : ndarray of shape (n, k) or None
+    coefficients : ndarray of shape (n, k)
+
+    Raises
+    ------
+    LinAlgError
+        If the matrix is too ill-conditioned.
     """
     # The transpose is the same matrix in Fortran order, in which LAPACK works in place.
     matrix = gram.T if overwrite else gram.T.copy(order="F")
@@ -75,7 +83,7 @@ def solve_cholesky(
         return np.ascontiguousarray(solution)
     if overwrite:
         _restore(gram, diagonal)
-    return None
+    raise LinAlgError("The matrix is too ill-conditioned for a Cholesky factorisation.")
 
 
 def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
@@ -152,3 +160,18 @@ def _restore(gram: NDArray, diagonal: NDArray) -> None:
     for row in range(n):
         gram[row, row + 1 :] = gram[row + 1 :, row]
     np.fill_diagonal(gram, diagonal)
+
+
+def _solve(system: System, options: Options) -> Solution:
+    """By Cholesky; an ill-conditioned matrix is decomposed instead."""
+    try:
+        coefficients = solve_cholesky(system.matrix, system.targets, system.alpha, overwrite=True)
+    except LinAlgError:
+        n = len(system.matrix)
+        options.check_memory(EIGH.n_values(n) - n**2)  # beyond the matrix, which is there
+        return EIGH.solve(system, options)
+    options.on_step()
+    return Solution(coefficients, solver="cholesky")
+
+
+CHOLESKY = Solver(_solve, n_values=lambda n: n**2)

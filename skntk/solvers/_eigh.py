@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgWarning
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from sklearn.utils import check_random_state
 
-from .._threads import blas_threads_for
-from ._flow import flow_filter
+from .._utils.threads import blas_threads_for
+from ._interface import Options, Solution, Solver, System
+from ._spectrum import Spectrum, ill_conditioned, rounding_floor
 
-__all__ = ["Spectrum", "eigendecompose", "warn_ill_conditioned"]
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Eigenpairs of a Gram matrix, largest first.
-
-    Attributes
-    ----------
-    eigenvalues : ndarray of shape (p,)
-        Descending and non-negative; what rounding has swamped is exactly 0.
-    eigenvectors : ndarray of shape (n, p)
-    """
-
-    eigenvalues: NDArray
-    eigenvectors: NDArray
-
-    def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
-        """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7)."""
-        phi = self.filter(time, alpha)
-        return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
-
-    def filter(self, time: float, alpha: float) -> NDArray:
-        """What the flow does to each eigenvalue, (p,): 0 to those that rounding has swamped."""
-        phi = flow_filter(self.eigenvalues, time, alpha)
-        if alpha == 0 or not self.resolves(time, alpha):
-            # What rounding has swamped should move no prediction; filtered, it would be noise.
-            phi = np.where(self.eigenvalues > 0, phi, 0)
-        return phi
-
-    def resolves(self, time: float, alpha: float) -> bool:
-        """Whether eigenvalues below the rounding floor could not show at this time and ridge."""
-        floor = float(rounding_floor(self.eigenvalues))
-        return 0 < alpha >= floor or (np.isfinite(time) and floor * time <= 1)
+__all__ = ["EIGH", "eigendecompose"]
 
 
 def eigendecompose(
@@ -130,30 +95,17 @@ def _lanczos(
     return None if overlooked[0] > values[0] + 10 * rounding_floor(values) else (values, vectors)
 
 
-def rounding_floor(eigenvalues: NDArray) -> float:
-    """Size below which an eigenvalue is rounding error of the decomposition."""
-    return 10 * np.finfo(eigenvalues.dtype).eps * float(np.max(eigenvalues, initial=0))
-
-
-def warn_ill_conditioned(
-    spectrum: Spectrum, *, has_ridge: bool = True, stacklevel: int = 3
-) -> None:
-    """Warn if eigenvalues were lost to rounding, with the cure.
-
-    `has_ridge` says whether the caller has a parameter `alpha` that could be set.
-    """
-    values = spectrum.eigenvalues
-    n_lost = int(np.sum(values == 0))
-    if n_lost == 0:
-        return
-    floor = rounding_floor(values)
-    condition = values[0] / values[values > 0][-1] if values[0] > 0 else np.inf
-    ridge = f"Set alpha={10 * floor or 1:.0e} or more, or pass" if has_ridge else "Pass"
-    warnings.warn(
-        f"The Gram matrix is ill-conditioned: {n_lost} of its {len(values)} eigenvalues are "
-        f"below rounding error ({floor:.1e}) and were left out; the condition number of the "
-        f"rest is {condition:.1e}. Likely causes: (a) duplicate or collinear samples, "
-        f"(b) float32 input, (c) few features. {ridge} distinct samples or float64 input.",
-        LinAlgWarning,
-        stacklevel=stacklevel,
+def _solve(system: System, options: Options) -> Solution:
+    spectrum = eigendecompose(system.matrix, overwrite=True)
+    options.on_step()
+    resolved = spectrum.resolves(system.time, system.alpha)
+    return Solution(
+        spectrum.coefficients(system.targets, system.time, system.alpha),
+        solver="eigh",
+        spectrum=spectrum,
+        diagnosis=None if resolved else ill_conditioned(spectrum),
     )
+
+
+#: The matrix, its eigenvectors, and LAPACK's workspace.
+EIGH = Solver(_solve, n_values=lambda n: 3 * n**2, finite_time=True)

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skntk import AttackResult, NTKAttack, NTKClassifier
-from skntk._targets import as_columns
+from skntk._utils.targets import as_columns
 from skntk.kernels import FullyConnectedNTK
 from skntk.metrics import robust_accuracy_score
 
@@ -547,12 +547,34 @@ def test_without_labels_the_own_predictions_are_attacked(n_classes, loss):
     np.testing.assert_array_equal(attack.generate(problem.X), attack.generate(problem.X, own))
 
 
-def test_the_label_free_loss_ignores_labels():
+def test_the_label_free_loss_takes_no_direction_from_labels():
     problem = Problem(3)
     attack = problem.attack(eps=0.2, loss="linear", method="pgd")
     expected = attack.generate(problem.X)
+    assert (expected != problem.X).all(axis=1).any()
     for shift in range(3):
-        np.testing.assert_array_equal(attack.generate(problem.X, (problem.y + shift) % 3), expected)
+        y = (problem.y + shift) % 3
+        wrong = problem.clf.predict(problem.X) != y
+        X_adv = attack.generate(problem.X, y)
+        np.testing.assert_array_equal(X_adv[~wrong], expected[~wrong])
+        # An example that has been misclassified from the start may not be led home.
+        assert (problem.clf.predict(X_adv)[wrong] != y[wrong]).all()
+
+
+@pytest.mark.parametrize("loss", ["linear", "cross_entropy", "sum_delta", "max_l1"])
+@pytest.mark.parametrize("method", ["fgsm", "pgd"])
+def test_a_budget_gains_from_those_it_contains_and_from_nothing_else(loss, method):
+    problem = Problem(3)
+    attack = problem.attack(loss=loss, method=method, clip_values=None)
+    y = (problem.y + (np.arange(len(problem.y)) % 3 == 0)) % 3  # a third of them wrong
+    clean = problem.clf.score(problem.X, y)
+    alone = attack.run(problem.X, y, epsilons=[0.3])
+    among = attack.run(problem.X, y, epsilons=[0.5, 0.3, 0.1, 0.05])
+    assert (among.success[1] >= alone.success[0]).all()
+    assert (alone.report.robust_accuracy <= clean).all()
+    assert (among.report.robust_accuracy <= clean).all()
+    above = attack.run(problem.X, y, epsilons=[0.3, 0.5])
+    np.testing.assert_array_equal(above.X_adv[0], alone.X_adv[0])
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skntk._balls import make_ball
-from skntk._losses import LOSSES, as_logits
-from skntk.attacks._search import Best, Objective, ascend
+from skntk.attacks._balls import make_ball
+from skntk.attacks._losses import LOSSES, as_logits
+from skntk.attacks._search import BestIterate, Objective, ascend
 
 LABELLED = [name for name, loss in LOSSES.items() if not loss.label_free]
 
@@ -42,7 +42,7 @@ def l2_norm(gradient):
 
 
 def new_best(model, X, labels, loss="cross_entropy", targeted=False):
-    return Best(X, model.outputs(X), Objective(LOSSES[loss], labels, targeted), labels)
+    return BestIterate(X, model.outputs(X), Objective(LOSSES[loss], labels, targeted), labels)
 
 
 @given(
@@ -97,7 +97,7 @@ def test_the_best_iterate_is_kept(problem, loss, targeted, norm):
     ball = make_ball(norm, X, 0.4, (0.0, 1.0))
     ascend(model, ball, X, best, step_size=0.15, n_steps=4)
     for points in list(model.asked):
-        other = Best(points, model.outputs(points), best.objective, labels)
+        other = BestIterate(points, model.outputs(points), best.objective, labels)
         # A larger objective may be left where taking it would undo a success.
         assert ((other.values <= best.values) | (best.success & ~other.success)).all()
     np.testing.assert_array_equal(best.objective.values(model.outputs(best.points)), best.values)
@@ -142,7 +142,7 @@ def test_a_step_is_finite_whatever_the_outputs(k, bad, loss, targeted):
 def test_update_takes_better_points_only():
     labels = np.array([0, 0, 0, 0])
     start = np.array([[0.0, 0.0], [0.0, 0.0], [np.nan, 0.0], [0.0, 0.0]])
-    best = Best(np.zeros((4, 1)), start, Objective(LOSSES["max_l1"], labels, False), labels)
+    best = BestIterate(np.zeros((4, 1)), start, Objective(LOSSES["max_l1"], labels, False), labels)
     offered = np.array([[0.0, 1.0], [0.0, -1.0], [0.0, 1.0], [0.0, np.nan]])
     copy = best.copy()
     best.update(np.ones((4, 1)), offered)
@@ -156,7 +156,7 @@ def test_success(targeted):
     outputs = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, 1.0], [np.inf, 0.0]])
     for label, expected in [(0, [False, True]), (1, [True, False])]:
         labels = np.full(4, label)
-        best = Best(
+        best = BestIterate(
             np.zeros((4, 1)), outputs, Objective(LOSSES["max_l1"], labels, targeted), labels
         )
         expected = [not e for e in expected] if targeted else expected
@@ -170,8 +170,8 @@ def test_keep_successes_takes_only_what_was_lost():
     objective = Objective(LOSSES["cross_entropy"], labels, False)
     found = np.log([[0.45, 0.5, 0.05], [0.6, 0.2, 0.2], [0.45, 0.5, 0.05]])
     later = np.log([[0.4, 0.3, 0.3], [0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])
-    smaller = Best(np.zeros((3, 1)), found, objective, labels)
-    larger = Best(np.ones((3, 1)), later, objective, labels)
+    smaller = BestIterate(np.zeros((3, 1)), found, objective, labels)
+    larger = BestIterate(np.ones((3, 1)), later, objective, labels)
     assert (larger.values >= smaller.values).all()
     larger.keep_successes(smaller)
     np.testing.assert_array_equal(larger.points[:, 0], [0, 1, 1])

@@ -749,7 +749,7 @@ def test_an_unfit_batch_is_refused_before_training(monkeypatch, tracker, options
     kernels = count_kernels(monkeypatch) if match.startswith("top") else None
     epochs, trained = [], network(2, **options).set_callbacks(tracker(), Interrupter(1))
     monkeypatch.setattr(
-        "skntk._flax_epochs.train_epoch", lambda *args: epochs.append(1), raising=True
+        "skntk.finite._epochs.train_epoch", lambda *args: epochs.append(1), raising=True
     )
     with pytest.raises(ValueError, match=match):
         trained.fit(X, y)

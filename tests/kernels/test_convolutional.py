@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from helpers import Compilations, central_differences, gaussian
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skntk import (
@@ -22,10 +23,6 @@ NETWORKS = pytest.mark.parametrize(
     ("depth", "image_shape"),
     [(1, IMAGE), (2, IMAGE), (3, IMAGE), (1, (2, 2, 3)), (1, (5, 1, 1))],
 )
-
-
-def gaussian(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def images(n, image_shape, seed=0):
@@ -83,16 +80,6 @@ def closed_form_diagonal(X, depth, image_shape, weight_std, bias_std):
     return (w * q + b + w * T).mean(axis=(-2, -1))
 
 
-def central_differences(function, X, step=1e-3):
-    """Gradient of a function from rows to numbers, to fourth order."""
-    gradient = np.empty_like(X)
-    for k, shift in enumerate(step * np.eye(X.shape[1])):
-        near = function(X + shift) - function(X - shift)
-        far = function(X + 2 * shift) - function(X - 2 * shift)
-        gradient[:, k] = (8 * near - far) / (12 * step)
-    return gradient
-
-
 def assert_close(actual, desired, rtol):
     """Agreement relative to the largest entry, which does not shrink where terms cancel."""
     assert_allclose(actual, desired, rtol=rtol, atol=rtol * np.abs(desired).max())
@@ -100,15 +87,8 @@ def assert_close(actual, desired, rtol):
 
 @pytest.fixture
 def compilations():
-    names = []
-
-    def listen(name, duration, **_):
-        if name == "/jax/core/compile/backend_compile_duration":
-            names.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield names
-    jax.monitoring.unregister_event_duration_listener(listen)
+    with Compilations() as compiled:
+        yield compiled
 
 
 # Values
@@ -251,9 +231,9 @@ def test_nothing_recompiles(compilations):
         decomposer.input_vjp(Z, np.ones((m, 3)))
 
     use(7, 4, ConvolutionalNTK(2, image_shape=IMAGE))
-    del compilations[:]
+    compilations.count = 0
     use(19, 35, ConvolutionalNTK(2, image_shape=IMAGE, weight_std=1.2, bias_std=0.3))
-    assert compilations == []
+    assert compilations.count == 0
 
 
 # Names and parameters

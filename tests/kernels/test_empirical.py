@@ -391,7 +391,7 @@ def test_wrong_inputs():
 def test_what_does_not_fit_in_memory_is_refused(monkeypatch, available):
     """First the features of 40 samples do not fit, then their kernel."""
     kernel, X = linen(MLP())[0], inputs(40)
-    monkeypatch.setattr("skntk._memory.available_bytes", lambda *_: available)
+    monkeypatch.setattr("skntk._utils.memory.available_bytes", lambda *_: available)
     for call in (kernel, kernel.full):
         with pytest.raises(MemoryError, match=r"n=40 .*use fewer samples"):
             call(X)

@@ -6,6 +6,7 @@ from decimal import Decimal, localcontext
 import jax
 import numpy as np
 import pytest
+from helpers import gaussian
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -16,10 +17,6 @@ from skntk.kernels import FullyConnectedNTK
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628621")
 PARAMETERS = [(1, 0.1), (1, 0.0), (3, 0.0), (3, 0.5)]
-
-
-def gaussian(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 # The reference: the recursion of the definition, with enough digits to be naive.

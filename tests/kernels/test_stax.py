@@ -5,6 +5,7 @@ import pickle
 import jax
 import numpy as np
 import pytest
+from helpers import gaussian
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
@@ -14,10 +15,6 @@ from skntk.kernels import FullyConnectedNTK, StaxNTK
 LAYER = {"W_std": 2**0.5, "b_std": 0.1}
 IMAGE = (3, 2, 2)
 CALLS = []
-
-
-def gaussian(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def flat():

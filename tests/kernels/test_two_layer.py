@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from helpers import gaussian
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -12,10 +13,6 @@ from skntk import load_neural_tangents
 from skntk.kernels import TwoLayerNTK
 
 KERNEL = TwoLayerNTK()
-
-
-def gaussian(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def rotated(angle):

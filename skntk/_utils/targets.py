@@ -1,0 +1,122 @@
+"""Class labels as regression targets, and outputs as decisions.
+
+Two classes are one column in {-1, +1}, read by its sign; more are one-hot columns in
+{0, 1}, read by argmax.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, softmax
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+__all__ = [
+    "OutputClassifierMixin",
+    "as_columns",
+    "classify",
+    "encode_targets",
+    "label_indices",
+    "one_hot_or_sign",
+]
+
+
+def encode_targets(y: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Classes of a target vector and the index of each sample's class.
+
+    Encoding happens in NumPy: JAX would wrap integer labels beyond 32 bits.
+
+    Raises
+    ------
+    ValueError
+        If `y` is not a vector of at least two classes.
+    """
+    check_classification_targets(y)
+    classes, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y holds one class only ({classes[0]!r}); a classifier needs samples of at "
+            "least two classes."
+        )
+    return classes, indices
+
+
+def one_hot_or_sign(indices: NDArray, n_classes: int, dtype: np.dtype) -> NDArray:
+    """Regression targets, (n, 1) in {-1, +1} for two classes, else one-hot (n, k)."""
+    if n_classes == 2:
+        return (2 * indices - 1).astype(dtype)[:, None]
+    return np.eye(n_classes, dtype=dtype)[indices]
+
+
+def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:
+    """Index of each label in `classes`.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes.
+    """
+    y = column_or_1d(y)
+    known = {label: index for index, label in enumerate(classes.tolist())}
+    # A dictionary, unlike sorting, does not mind labels of different types.
+    indices = [known.get(label, -1) for label in y.tolist()]
+    unseen = [label for label, index in zip(y.tolist(), indices, strict=True) if index < 0]
+    if unseen:
+        distinct = list({repr(label): label for label in unseen}.values())
+        raise ValueError(
+            f"y holds labels the estimator never saw: {distinct!r}; it knows {classes.tolist()!r}."
+        )
+    return np.array(indices, dtype=np.intp)
+
+
+def as_columns(outputs: NDArray) -> NDArray:
+    """Outputs as (n, k), one column if binary."""
+    return outputs[:, None] if outputs.ndim == 1 else outputs
+
+
+def classify(outputs: NDArray) -> NDArray:
+    """Class index that outputs (..., 1) or (..., k) decide for."""
+    if outputs.shape[-1] == 1:
+        return (outputs[..., 0] > 0).astype(np.intp)
+    return outputs.argmax(axis=-1)
+
+
+class OutputClassifierMixin:
+    """Predictions of anything with `decision_function` and `classes_`."""
+
+    classes_: NDArray
+
+    def predict(self, X: Any) -> NDArray:
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Inputs.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
+        outputs = as_columns(self.decision_function(X))  # type: ignore[attr-defined]
+        return self.classes_[classify(outputs)]
+
+    def predict_proba(self, X: Any) -> NDArray:
+        """Sigmoid (binary) or softmax of the outputs; columns in order of `classes_`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Inputs.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_classes)
+        """
+        outputs = self.decision_function(X)  # type: ignore[attr-defined]
+        if outputs.ndim == 1:
+            return np.stack([expit(-outputs), expit(outputs)], axis=1)
+        return softmax(outputs, axis=1)

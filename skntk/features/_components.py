@@ -1,0 +1,45 @@
+"""How many features there are, and which of them are meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.validation import check_integer
+
+__all__ = ["check_components", "check_n_components"]
+
+
+def check_n_components(n_components: Any, n_samples: int) -> None:
+    """Raise unless `n_components` is None or an integer from 1 to `n_samples`."""
+    if n_components is None:
+        return
+    check_integer("n_components", n_components, low=1)
+    if n_components > n_samples:
+        raise ValueError(
+            f"n_components={n_components} is more than the n_samples={n_samples} features "
+            "there are; give at most n_samples, or None."
+        )
+
+
+def check_components(components: Any, n_features: int) -> NDArray:
+    """Indices of the chosen features as a vector; None chooses all.
+
+    Raises
+    ------
+    ValueError
+        Unless `components` is an index below `n_features`, or a list of some.
+    """
+    if components is None:
+        return np.arange(n_features)
+    chosen = np.atleast_1d(np.asarray(components))
+    if not np.issubdtype(chosen.dtype, np.integer) or chosen.ndim != 1 or len(chosen) == 0:
+        raise ValueError(f"components={components!r} must be indices of features.")
+    if chosen.min() < 0 or chosen.max() >= n_features:
+        raise ValueError(
+            f"components={components!r} must lie between 0 and {n_features - 1}: {n_features} "
+            "features were kept; raise n_components for more."
+        )
+    return chosen

@@ -1,0 +1,113 @@
+"""Held-out samples: which they are, and what machines of fewer features score on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from .._utils.targets import label_indices
+from ..attacks._box import check_clip_values
+from ._decomposer import SpectralFeatureDecomposer
+from ._machine_scores import score_machines
+
+__all__ = ["HeldOut", "ValidationCurve", "dual_coef", "split_classes", "validation_curve"]
+
+#: Numbers of features tried when none is asked for.
+_N_CANDIDATES = 24
+
+
+class HeldOut(NamedTuple):
+    """A fitted decomposer and samples that it has not seen."""
+
+    decomposer: SpectralFeatureDecomposer
+    X: Any
+    y: NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationCurve:
+    """Accuracy on held-out samples against the number of features kept.
+
+    Attributes
+    ----------
+    n_features : ndarray of int of shape (q,)
+        Numbers of features.
+    accuracy, robust_accuracy : ndarray of shape (q,)
+        Accuracy on the samples as they are, and under FGSM.
+    """
+
+    n_features: NDArray
+    accuracy: NDArray
+    robust_accuracy: NDArray
+
+    def best(self) -> int:
+        """Return the most robust number; of equals the most accurate, then the smallest."""
+        order = np.lexsort((-self.n_features, self.accuracy, self.robust_accuracy))
+        return int(self.n_features[order[-1]])
+
+
+def validation_curve(folds: list[HeldOut], ranking: NDArray, **ball: Any) -> ValidationCurve:
+    """Cut a ranking at some two dozen numbers of features; the mean over folds at each."""
+    p = len(ranking)
+    counts = np.unique(np.geomspace(1, p, min(p, _N_CANDIDATES)).round().astype(int))
+    scores = [_score_cuts(*fold, ranking, counts, **ball) for fold in folds]
+    return ValidationCurve(counts, *np.mean(scores, axis=0))
+
+
+def _score_cuts(
+    decomposer: SpectralFeatureDecomposer,
+    X: NDArray,
+    y: NDArray,
+    ranking: NDArray,
+    counts: NDArray,
+    *,
+    eps: Any,
+    norm: float,
+    clip_values: Any,
+) -> tuple[NDArray, NDArray]:
+    """Accuracy, clean and under FGSM, at each number of features."""
+    return score_machines(
+        decomposer.kernel_,
+        decomposer.X_fit_,
+        len(counts),
+        lambda chosen: np.stack([dual_coef(decomposer, ranking, r) for r in counts[chosen]]),
+        X,
+        label_indices(y, decomposer.classes_),
+        eps=eps,
+        norm=norm,
+        box=check_clip_values(clip_values, X),
+    )
+
+
+def dual_coef(decomposer: SpectralFeatureDecomposer, ranking: NDArray, n_features: int) -> NDArray:
+    """Dual coefficients (n, k) of the sum of the best features."""
+    # A fold has fewer features than all samples have.
+    kept = ranking[: len(decomposer.eigenvalues_)] <= n_features
+    return decomposer.eigenvectors_[:, kept] @ decomposer.feature_coef_[kept]
+
+
+def split_classes(y: NDArray, fraction: float, random_state: Any) -> tuple[NDArray, NDArray]:
+    """Indices to decompose and to hold out: that fraction of each class, but not all of it.
+
+    With ``random_state=None`` the last of each class are held out.
+    """
+    classes, indices = np.unique(y, return_inverse=True)
+    rng = None if random_state is None else check_random_state(random_state)
+    held_out = np.zeros(len(y), dtype=bool)
+    for k in range(len(classes)):
+        members = np.flatnonzero(indices == k)
+        if rng is not None:
+            members = rng.permutation(members)
+        # A class of one sample stays with the decomposition.
+        n_held_out = min(len(members) - 1, max(1, round(fraction * len(members))))
+        held_out[members[len(members) - n_held_out :]] = True
+    if not held_out.any():
+        raise ValueError(
+            f"n_samples={len(y)} in {len(classes)} classes leave none to rank features on; give "
+            "at least two samples of a class, or cv='prefit'."
+        )
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,0 +1,104 @@
+"""Accuracy, clean and under FGSM, of many kernel machines that share one kernel.
+
+One Gram block and its derivative serve all machines: what is left for each is a matrix
+product for its gradient and one for the Gram block of its adversarial examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from .._utils.targets import classify
+from ..attacks._balls import make_ball
+from ..attacks._losses import LOSSES, as_logits, as_output_cotangents
+from ..kernels import NeuralTangentKernel
+
+__all__ = ["cross_entropy_gradient", "fgsm_cotangents", "score_machines"]
+
+#: Bounds a block of (machine, sample) rows against all training samples.
+_BLOCK_BYTES = 128 * 2**20
+_SAMPLE_BLOCK = 512
+
+
+def score_machines(
+    kernel: NeuralTangentKernel,
+    X_fit: NDArray,
+    n_machines: int,
+    coefficients: Callable[[slice], NDArray],
+    X: NDArray,
+    labels: NDArray,
+    *,
+    eps: Any,
+    norm: float,
+    box: tuple | None,
+) -> tuple[NDArray, NDArray]:
+    r"""Accuracy of each machine :math:`\Theta(x, X) A` (Eq. 3, 4, 14, 15).
+
+    Parameters
+    ----------
+    kernel : NeuralTangentKernel
+    X_fit : ndarray of shape (n, d)
+    n_machines : int
+    coefficients : callable
+        Maps a slice of machines to their dual coefficients, (q, n, k).
+    X : ndarray of shape (m, d)
+        Test samples.
+    labels : ndarray of shape (m,)
+        Their class indices.
+    eps, norm, box
+        The ball, as for `make_ball`.
+
+    Returns
+    -------
+    clean, robust : ndarray of shape (n_machines,)
+        Fraction of samples classified correctly, as they are and after one FGSM step on
+        the cross-entropy of the machine itself with the true labels.
+    """
+    clean, robust = np.zeros(n_machines), np.zeros(n_machines)
+    for rows in _slices(len(X), _SAMPLE_BLOCK):
+        ball = make_ball(norm, X[rows], eps, box)
+        gram, pullback = kernel.linearize(X[rows], X_fit)
+        n_rows = _BLOCK_BYTES // (X.itemsize * max(X_fit.shape))
+        for machines in _slices(n_machines, max(1, n_rows // len(gram))):
+            dual = coefficients(machines)
+            outputs = gram @ dual
+            clean[machines] += (classify(outputs) == labels[rows]).sum(axis=-1)
+            cotangents = fgsm_cotangents(outputs, labels[rows])
+            gradient = pullback(cotangents @ dual.transpose(0, 2, 1))
+            attacked = ball.step(X[rows], gradient, eps)
+            outputs = _outputs(kernel, X_fit, attacked, dual)
+            robust[machines] += (classify(outputs) == labels[rows]).sum(axis=-1)
+    return clean / len(X), robust / len(X)
+
+
+def fgsm_cotangents(outputs: NDArray, labels: NDArray) -> NDArray:
+    """Direction of the cross-entropy gradient in output space, for outputs (q, m, k)."""
+    q, m, k = outputs.shape
+    logits = as_logits(outputs.reshape(q * m, k))
+    (cotangents,) = LOSSES["cross_entropy"].cotangents(logits, np.tile(labels, q))
+    return as_output_cotangents(cotangents, k).reshape(q, m, k).astype(outputs.dtype)
+
+
+def cross_entropy_gradient(outputs: NDArray, labels: NDArray) -> NDArray:
+    r"""Gradient :math:`\sigma(f) - \hat y` of the cross-entropy, for outputs (m, k)."""
+    logits = as_logits(outputs)
+    residual = softmax(logits, axis=1) - np.eye(logits.shape[1])[labels]
+    return as_output_cotangents(residual, outputs.shape[1]).astype(outputs.dtype)
+
+
+def _outputs(
+    kernel: NeuralTangentKernel, X_fit: NDArray, points: NDArray, dual: NDArray
+) -> NDArray:
+    """Outputs (q, m, k) of each machine at its own points (q, m, d)."""
+    q, m, d = points.shape
+    return kernel(points.reshape(q * m, d), X_fit).reshape(q, m, -1) @ dual
+
+
+def _slices(n: int, size: int) -> Iterator[slice]:
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))

@@ -1,0 +1,315 @@
+"""A finite network as a scikit-learn classifier, with the interface of the infinite one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.callback import with_callbacks
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import validate_data
+
+from .._utils.precision import precision
+from .._utils.targets import encode_targets, label_indices
+from .._utils.validation import check_integer, check_option
+from ..attacks._box import check_clip_values
+from ..networks._function import (
+    Network,
+    as_numpy,
+    check_input_shape,
+    check_outputs,
+    draw_parameters,
+)
+from ..networks._resolve import make_network, wrap_trained
+from ._epochs import TrainingMixin
+from ._optimizer import check_optimizer
+from ._prediction import check_adversary
+from ._training import LOSSES
+
+__all__ = ["FlaxClassifier"]
+
+
+class FlaxClassifier(TrainingMixin, BaseEstimator):
+    r"""Flax network under standard, adversarial or linearised training.
+
+    Parameters
+    ----------
+    module : linen.Module, NNX module class, or callable
+        The network: a Linen module or class (one whose field ``n_outputs`` is None gets as
+        many as are needed), an NNX class, or a function from `nnx.Rngs` to an NNX module. Two
+        classes are read from one output by its sign, from two by argmax.
+    input_shape : tuple of int, default=None
+        Shape that a sample is given before the network sees it; None: flat.
+    loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
+        "squared_error" is the mean over samples of half the squared distance to targets in
+        {-1, +1} or one-hot, so that a full-batch step of learning rate eta advances
+        gradient-flow time by eta/n.
+    optimizer : str, callable or optax.GradientTransformation, default="sgd"
+        Name in Optax, a function from the learning rate to a transformation, or the
+        transformation itself.
+    learning_rate : float or callable, default=1e-2
+        Step size, or an Optax schedule.
+    batch_size : int or None, default=128
+        Samples a step, shuffled every epoch; None: all, in order.
+    max_epochs : int, default=20
+        Passes over the data.
+    adversary : AdversarialTraining, default=None
+        What every batch is attacked by, on the current weights.
+    validation_adversary : AdversarialTraining, default=None
+        What the robust accuracies in `history_` are measured with; None: `adversary`.
+    linearize_at : int, default=None
+        Epoch from which on the first-order expansion around the weights of that epoch is
+        trained and attacked instead of the network (App. E.1).
+    centered : bool, default=False
+        Whether the outputs are f - f_0, the network less itself at initialisation.
+    random_state : int, RandomState instance or None, default=None
+        For initialisation and the order of samples; an int gives the same bits each time.
+    warm_start : bool, default=False
+        Whether `fit` continues from where the last one stopped: parameters, optimiser and
+        random numbers. Two fits of five epochs then equal one of ten.
+    verbose : int, default=0
+        Print a line every epoch if positive.
+
+    Attributes
+    ----------
+    params_ : dict
+        Trained parameters, a tree of NumPy arrays.
+    constants_ : dict
+        Variables that are not trained.
+    origin_ : dict or None
+        Initial parameters, if centred.
+    anchor_ : dict or None
+        Parameters the network is linearised around, if it is.
+    history_ : dict of str to ndarray of shape (n_epochs_,)
+        "loss"; and with validation samples "train_accuracy", "test_accuracy" and, with an
+        adversary, "train_robust_accuracy", "test_robust_accuracy", NaN where there were none.
+        Training accuracies are of as many training samples as there are validation samples.
+    n_epochs_ : int
+        Epochs trained so far.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of input features.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import FlaxClassifier
+    >>> from skntk.networks import TwoLayerReLU
+    >>> X, y = load_digits(n_class=2, return_X_y=True)
+    >>> network = FlaxClassifier(TwoLayerReLU(64), learning_rate=0.5, random_state=0)
+    >>> network.fit(X / 16, y).score(X / 16, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        module,
+        *,
+        input_shape=None,
+        loss="cross_entropy",
+        optimizer="sgd",
+        learning_rate=1e-2,
+        batch_size=128,
+        max_epochs=20,
+        adversary=None,
+        validation_adversary=None,
+        linearize_at=None,
+        centered=False,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.module = module
+        self.input_shape = input_shape
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.adversary = adversary
+        self.validation_adversary = validation_adversary
+        self.linearize_at = linearize_at
+        self.centered = centered
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    @classmethod
+    def from_params(
+        cls,
+        module: Any,
+        params: Any = None,
+        *,
+        classes: ArrayLike,
+        n_features: int | None = None,
+        input_shape: tuple[int, ...] | None = None,
+        **parameters: Any,
+    ) -> FlaxClassifier:
+        """Wrap a network that is already trained.
+
+        Parameters
+        ----------
+        module : linen.Module or nnx.Module
+            The network; an NNX module brings its own parameters.
+        params : dict, default=None
+            Linen variables, ``{"params": ..., ...}``, or the parameters alone.
+        classes : array-like of shape (n_classes,)
+            Label of each output; for one output, of negative and positive values.
+        n_features : int, default=None
+            Number of input features; None: the product of `input_shape`.
+        input_shape : tuple of int, default=None
+            Shape that a sample is given before the network sees it.
+        **parameters : dict
+            Further constructor parameters.
+
+        Returns
+        -------
+        classifier : FlaxClassifier
+            Fitted.
+        """
+        if n_features is None:
+            if input_shape is None:
+                raise ValueError("n_features=None needs input_shape; give either.")
+            n_features = int(np.prod(input_shape))
+        n_features = check_integer("n_features", n_features, low=1)
+        check_input_shape(input_shape, n_features)
+        labels = np.asarray(classes)
+        if labels.ndim != 1 or len(labels) < 2 or len(np.unique(labels)) < len(labels):
+            raise ValueError(f"classes={classes!r} must be at least two labels, all different.")
+        classifier = cls(module, input_shape=input_shape, **parameters)
+        classifier._check_parameters()
+        if classifier.centered:
+            raise ValueError(
+                "centered=True needs the parameters that training began with, which a trained "
+                "network no longer has; leave it False."
+            )
+        network, *trees = wrap_trained(module, params, input_shape)
+        trained, constants = map(as_numpy, trees)
+        check_outputs(network, trained, constants, n_features, len(labels))
+        random = check_random_state(classifier.random_state)
+        classifier._begin(network, trained, constants, labels, random)
+        classifier.n_features_in_ = n_features
+        return classifier
+
+    @with_callbacks
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> FlaxClassifier:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Training inputs.
+        y : array-like of shape (n,)
+            Labels of any type.
+        X_val, y_val : array-like of shape (m, d) and (m,), default=None
+            Samples to measure accuracy on after every epoch.
+
+        Returns
+        -------
+        self : FlaxClassifier
+
+        Raises
+        ------
+        ValueError
+            For wrong parameters, inputs that are not finite, or a single class.
+        FloatingPointError
+            If the loss or the parameters are no longer finite: the state before that epoch is
+            kept.
+        """
+        self._check_parameters()
+        continuing = self.warm_start and hasattr(self, "params_")
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], order="C", reset=not continuing
+        )
+        if continuing:
+            classes, labels = self.classes_, label_indices(y, self.classes_)
+        else:
+            classes, labels = encode_targets(y)
+        validation = self._validate_held_out(X_val, y_val, classes)
+        self._check_boxes(X, validation)
+        if continuing:
+            self._resume(X.dtype)
+        else:
+            self._initialise(X, classes)
+        with precision(X.dtype):
+            self._train(X, labels, validation)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
+
+    def _check_parameters(self) -> None:
+        check_option("loss", self.loss, tuple(LOSSES))
+        check_optimizer(self.optimizer, self.learning_rate)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, low=1)
+        check_integer("max_epochs", self.max_epochs, low=0)
+        if self.linearize_at is not None:
+            check_integer("linearize_at", self.linearize_at, low=0)
+        for name in ("adversary", "validation_adversary"):
+            if getattr(self, name) is not None:
+                check_adversary(name, getattr(self, name))
+
+    def _validate_held_out(
+        self, X_val: Any, y_val: Any, classes: NDArray
+    ) -> tuple[NDArray, NDArray] | None:
+        """Validation samples and their class indices."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; give both or neither.")
+        if X_val is None:
+            return None
+        X_val = validate_data(self, X_val, dtype=[np.float64, np.float32], reset=False)
+        check_consistent_length(X_val, y_val)
+        return X_val, label_indices(y_val, classes)
+
+    def _check_boxes(self, X: NDArray, validation: tuple[NDArray, NDArray] | None) -> None:
+        """Clipping would wipe out samples outside an adversary's box without a word."""
+        attacked = [(self.adversary, X)]
+        if validation is not None:
+            attacked += [(self._validation_adversary(), part) for part in (X, validation[0])]
+        for adversary, samples in attacked:
+            if adversary is not None:
+                check_clip_values(adversary.clip_values, samples)
+
+    def _initialise(self, X: NDArray, classes: NDArray) -> None:
+        """Draw a network; nothing of it is kept if it does not fit the data."""
+        n_features, n_outputs = X.shape[1], 1 if len(classes) == 2 else len(classes)
+        check_input_shape(self.input_shape, n_features)
+        network = make_network(self.module, self.input_shape, n_outputs)
+        random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
+        params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)
+        check_outputs(network, params, constants, n_features, len(classes))
+        self._begin(network, params, constants, classes, random)
+
+    def _begin(
+        self, network: Network, params: Any, constants: Any, classes: NDArray, random: Any
+    ) -> None:
+        """Set the state of a network that has not been trained here."""
+        self._network, self._random = network, random
+        self.params_, self.constants_ = params, constants
+        self.origin_ = params if self.centered else None
+        self.anchor_ = None
+        self.classes_ = classes
+        self.n_epochs_ = 0
+        self.history_ = {"loss": np.empty(0)}
+        self._optimizer = self._optimizer_state = None
+
+    def _resume(self, dtype: np.dtype) -> None:
+        """Go on from the last fit, in the precision of the data."""
+        linearize_at = self.n_epochs_ if self.linearize_at is None else self.linearize_at
+        if self.anchor_ is None and linearize_at < self.n_epochs_:
+            raise ValueError(
+                f"linearize_at={linearize_at} has passed: {self.n_epochs_} epochs are trained. "
+                "Give a later epoch, or fit anew with warm_start=False."
+            )
+        for name in ("params_", "constants_", "origin_", "anchor_", "_optimizer_state"):
+            setattr(self, name, as_numpy(getattr(self, name), dtype))

@@ -1,0 +1,101 @@
+"""The epochs of a fit: what is trained, told to callbacks and written down after each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.callback import CallbackSupportMixin
+
+from .._utils.targets import classify
+from ..networks._function import as_numpy
+from ._adversarial_training import AdversarialTraining
+from ._optimizer import init_optimizer, optimizer_key
+from ._outputs import attack, decide
+from ._prediction import NetworkMixin
+from ._training import mini_batches, train_epoch
+
+__all__ = ["TrainingMixin"]
+
+
+class TrainingMixin(CallbackSupportMixin, NetworkMixin):
+    """Training from the state that an estimator is in, with its parameters."""
+
+    _optimizer: Any
+    _optimizer_state: Any
+
+    def _train(self, X: NDArray, labels: NDArray, validation: Any) -> None:
+        optimizer = optimizer_key(self.optimizer, self.learning_rate)
+        rate = 0.0 if callable(self.learning_rate) else float(self.learning_rate)
+        if self._optimizer != optimizer:  # another one knows nothing of this one's state
+            self._optimizer = optimizer
+            self._optimizer_state = init_optimizer(optimizer, self.params_, rate)
+        state = {"estimator": self, "reconstruction_attributes": self._fitted_attributes}
+        root = self._init_callback_context(max_subtasks=self.max_epochs)
+        root.call_on_fit_task_begin(**state)
+        for _ in range(self.max_epochs):
+            context = root.subcontext(task_name="epoch").call_on_fit_task_begin(**state)
+            if self.n_epochs_ == self.linearize_at:
+                self.anchor_ = self.params_
+            params, optimizer_state, loss = train_epoch(
+                self._network,
+                len(self.classes_),
+                self.loss,
+                optimizer,
+                self.adversary,
+                self._state(),
+                self._optimizer_state,
+                (X, labels),
+                mini_batches(len(X), self.batch_size, self._random, X.dtype),
+                rate,
+            )
+            self._finish_epoch(params, optimizer_state, float(loss))
+            self._record(float(loss), X, labels, validation)
+            if context.call_on_fit_task_end(**state):
+                break
+        root.call_on_fit_task_end(**state)
+
+    def _finish_epoch(self, params: Any, optimizer_state: Any, loss: float) -> None:
+        # On the CPU these are views of what JAX computed, not copies.
+        params, optimizer_state = as_numpy(params), as_numpy(optimizer_state)
+        # The loss was met before the last step, so it does not show what that step did.
+        if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in jax.tree.leaves(params))):
+            raise FloatingPointError(
+                f"Training diverged in epoch {self.n_epochs_ + 1}, of loss {loss}; the state "
+                f"before it is kept. Lower learning_rate={self.learning_rate!r}, or centre the "
+                "inputs."
+            )
+        self.params_, self._optimizer_state = params, optimizer_state
+        self.n_epochs_ += 1
+
+    def _record(self, loss: float, X: NDArray, labels: NDArray, validation: Any) -> None:
+        entries = {"loss": loss}
+        if validation is not None:
+            train = X[: len(validation[0])], labels[: len(validation[0])]
+            for name, (inputs, indices) in {"train": train, "test": validation}.items():
+                entries[f"{name}_accuracy"] = self._accuracy(inputs, indices)
+                adversary = self._validation_adversary()
+                if adversary is not None:
+                    attacked = self._evaluate(attack, inputs, indices, static=(adversary,))
+                    entries[f"{name}_robust_accuracy"] = self._accuracy(attacked, indices)
+        unmeasured = np.full(self.n_epochs_ - 1, np.nan)
+        for name in dict.fromkeys([*self.history_, *entries]):
+            past = self.history_.get(name, unmeasured)
+            self.history_[name] = np.append(past, entries.get(name, np.nan))
+        if self.verbose > 0:
+            values = ", ".join(f"{name} {value:.4f}" for name, value in entries.items())
+            print(f"epoch {self.n_epochs_}: {values}")
+
+    def _validation_adversary(self) -> AdversarialTraining | None:
+        return self.adversary if self.validation_adversary is None else self.validation_adversary
+
+    def _accuracy(self, X: NDArray, labels: NDArray) -> float:
+        return float((classify(self._evaluate(decide, X)) == labels).mean())
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """What callbacks make an estimator of, as if fitting had stopped here."""
+        names = ("params_", "constants_", "origin_", "anchor_", "classes_", "n_epochs_", "_network")
+        attributes = {name: getattr(self, name) for name in names}
+        return attributes | {"history_": dict(self.history_)}  # their own: this one goes on

@@ -1,0 +1,65 @@
+"""Optax optimisers by name, function or transformation, hashable so that they key compilation."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import optax
+
+from .._utils.keys import comparable
+from .._utils.validation import check_real
+
+__all__ = ["Optimizer", "check_optimizer", "init_optimizer", "make_optimizer", "optimizer_key"]
+
+#: (name or function or transformation, schedule or None); a rate that is a number is an
+#: argument of what is compiled, so that another one compiles nothing new.
+Optimizer = tuple[Any, Any]
+
+
+def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
+    """Raise for anything that is not an optimiser with a learning rate."""
+    if not callable(learning_rate):
+        check_real("learning_rate", learning_rate, low=0.0, strict=True)
+    if isinstance(optimizer, str):
+        if not callable(getattr(optax, optimizer, None)):
+            raise ValueError(f"optimizer={optimizer!r} is not the name of an optimiser in optax.")
+    elif not (callable(optimizer) or isinstance(optimizer, optax.GradientTransformation)):
+        raise TypeError(
+            f"optimizer={optimizer!r} must be the name of an optimiser in optax, a function from "
+            "the learning rate to one, or an optax.GradientTransformation."
+        )
+    try:
+        made = make_optimizer(optimizer_key(optimizer, learning_rate), learning_rate)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"optimizer={optimizer!r} cannot be made of a learning rate alone ({error}); bind its "
+            "other arguments with functools.partial."
+        ) from error
+    if not isinstance(made, optax.GradientTransformation):
+        raise ValueError(
+            f"optimizer={optimizer!r} gives a {type(made).__name__} for a learning rate, not an "
+            "optax.GradientTransformation."
+        )
+
+
+def optimizer_key(optimizer: Any, learning_rate: Any) -> Optimizer:
+    """Give the part of an optimiser that is compiled for."""
+    schedule = comparable(learning_rate) if callable(learning_rate) else None
+    return comparable(optimizer), schedule
+
+
+def make_optimizer(optimizer: Optimizer, learning_rate: Any) -> optax.GradientTransformation:
+    """Optax optimiser, of the learning rate given unless it has a schedule."""
+    rule, schedule = optimizer
+    if isinstance(rule, optax.GradientTransformation):
+        return rule
+    rule = getattr(optax, rule) if isinstance(rule, str) else rule
+    return rule(learning_rate if schedule is None else schedule)
+
+
+@partial(jax.jit, static_argnums=0)
+def init_optimizer(optimizer: Optimizer, params: Any, learning_rate: Any) -> Any:
+    """Initial state of the optimiser."""
+    return make_optimizer(optimizer, learning_rate).init(params)

@@ -1,0 +1,83 @@
+"""Pure functions of a network's state: outputs, pullbacks, adversarial examples.
+
+A state is a dictionary of trees: ``params``; ``constants``; ``origin``, the initial
+parameters if outputs are centred, else None; ``anchor``, the parameters around which the
+network is linearised, else None. Which of them are None is part of its type, so that each
+kind of model compiles once. JAX alone is needed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..networks._function import Network
+from ._adversarial_training import AdversarialTraining
+from ._attack import ascend, make_budget
+
+__all__ = ["State", "attack", "decide", "decision_outputs", "input_pullback", "network_outputs"]
+
+State = dict[str, Any]
+
+
+def network_outputs(network: Network, state: State, x: jax.Array) -> jax.Array:
+    """Raw outputs (n, k) of the network, centred and linearised as the state says."""
+
+    def f(params: Any) -> jax.Array:
+        return network.apply(params, state["constants"], x)
+
+    if state["anchor"] is None:
+        outputs = f(state["params"])
+    else:
+        step = jax.tree.map(jnp.subtract, state["params"], state["anchor"])
+        value, change = jax.jvp(f, (state["anchor"],), (step,))
+        outputs = value + change
+    return outputs if state["origin"] is None else outputs - f(state["origin"])
+
+
+def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+    """Outputs as classifiers give them: two outputs for two classes become their difference."""
+    outputs = network_outputs(network, state, x)
+    if n_classes == 2 and outputs.shape[1] == 2:
+        return outputs[:, 1:] - outputs[:, :1]
+    return outputs
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def decide(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+    """Decision outputs (n, k), k = 1 for two classes."""
+    return decision_outputs(network, n_classes, state, x)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def input_pullback(
+    network: Network, n_classes: int, state: State, x: jax.Array, cotangents: jax.Array
+) -> jax.Array:
+    """Gradient (n, d) of the decision outputs weighted by cotangents (n, k)."""
+    _, pullback = jax.vjp(lambda points: decision_outputs(network, n_classes, state, points), x)
+    return pullback(cotangents)[0]
+
+
+def attack(
+    network: Network,
+    n_classes: int,
+    adversary: AdversarialTraining,
+    state: State,
+    x: Any,
+    labels: Any,
+) -> Any:
+    """Adversarial examples of the network itself."""
+    budget, points = make_budget(adversary), x
+    for _ in range(adversary.n_steps):
+        points = _attack_step(network, n_classes, adversary.norm, budget, state, x, labels, points)
+    return points
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _attack_step(network, n_classes, norm, budget, state, x, labels, points):
+    return ascend(
+        norm, budget, partial(decision_outputs, network, n_classes, state), x, labels, points
+    )

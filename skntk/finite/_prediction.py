@@ -1,0 +1,161 @@
+"""A network f(x; w) as a differentiable classifier: what every fitted network is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._utils.precision import as_float_matrix, precision
+from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
+from ..attacks._box import check_clip_values
+from ..kernels._tangent_kernel import tangent_gram
+from ..networks._function import Network
+from ._adversarial_training import AdversarialTraining
+from ._outputs import attack, decide, input_pullback
+
+__all__ = ["NetworkMixin", "check_adversary"]
+
+#: Samples evaluated at a time; the last block is filled up, so that nothing recompiles.
+_EVALUATION_BATCH = 256
+
+
+def check_adversary(name: str, adversary: Any) -> None:
+    """Raise TypeError unless it is an `AdversarialTraining`."""
+    if not isinstance(adversary, AdversarialTraining):
+        raise TypeError(f"{name}={adversary!r} must be an AdversarialTraining.")
+
+
+class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
+    """Outputs, input gradients, attacks and the tangent kernel of a network with parameters."""
+
+    _network: Network
+    params_: Any
+    constants_: Any
+    origin_: Any
+    anchor_: Any
+
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        """Outputs of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        outputs : ndarray of shape (m,) if binary, else (m, n_classes)
+        """
+        outputs = self._evaluate(decide, self._validate_inputs(X))
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
+        """Gradient of outputs, weighted by cotangents, with respect to each input.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+        cotangents : array-like of shape (m,) or (m, k)
+            Weights, shaped like `decision_function(X)`.
+
+        Returns
+        -------
+        gradient : ndarray of shape (m, d)
+        """
+        X = self._validate_inputs(X)
+        c = as_float_matrix(as_columns(np.asarray(cotangents)), "cotangents")
+        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
+        if c.shape != (len(X), n_outputs):
+            raise ValueError(
+                f"cotangents have shape {c.shape} for outputs of shape {(len(X), n_outputs)}; "
+                "give one weight an output."
+            )
+        return self._evaluate(input_pullback, X, c.astype(X.dtype, copy=False))
+
+    def attack(self, X: ArrayLike, y: ArrayLike, adversary: AdversarialTraining) -> NDArray:
+        """Adversarial examples by a compiled adversary; `NTKAttack` offers more.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+        y : array-like of shape (m,)
+            True labels.
+        adversary : AdversarialTraining
+            The attack.
+
+        Returns
+        -------
+        X_adv : ndarray of shape (m, d)
+        """
+        check_adversary("adversary", adversary)
+        X = self._validate_inputs(X)
+        check_consistent_length(X, y)
+        check_clip_values(adversary.clip_values, X)
+        labels = label_indices(y, self.classes_)
+        return self._evaluate(attack, X, labels, static=(adversary,))
+
+    def empirical_ntk(self, X: ArrayLike) -> NDArray:
+        r"""Tangent kernel of the network as it stands, :math:`J_w f(x) J_w f(z)^T` (Eq. 6).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Inputs.
+
+        Returns
+        -------
+        kernel : ndarray of shape (n * k, n * k)
+            Over the k raw outputs of the module; row index = sample * k + output. Of a
+            linearised network, the kernel where it was linearised.
+
+        Raises
+        ------
+        MemoryError
+            If it would not fit in memory.
+        """
+        X = self._validate_inputs(X)
+        # f - f_0 and the expansion around the anchor have the Jacobians of the network itself.
+        params = self.params_ if self.anchor_ is None else self.anchor_
+        return tangent_gram(self._network, params, self.constants_, X)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "params": self.params_,
+            "constants": self.constants_,
+            "origin": self.origin_,
+            "anchor": self.anchor_,
+        }
+
+    def _evaluate(
+        self, function: Callable, X: NDArray, *aligned: NDArray, static: tuple = ()
+    ) -> NDArray:
+        """Apply a function of (network, n_classes, *static, state, x, *aligned) in blocks."""
+        results = []
+        with precision(X.dtype):
+            for start in range(0, len(X), _EVALUATION_BATCH):
+                stop = min(start + _EVALUATION_BATCH, len(X))
+                size = _EVALUATION_BATCH if len(X) > _EVALUATION_BATCH else len(X)
+                # Filled up with a sample again, so that all blocks have one shape.
+                rows = np.minimum(np.arange(start, start + size), stop - 1)
+                result = function(
+                    self._network,
+                    len(self.classes_),
+                    *static,
+                    self._state(),
+                    X[rows],
+                    *(array[rows] for array in aligned),
+                )
+                results.append(np.asarray(result)[: stop - start])
+        return np.concatenate(results)
+
+    def _validate_inputs(self, X: ArrayLike) -> NDArray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)

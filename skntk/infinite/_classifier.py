@@ -1,0 +1,317 @@
+"""An infinitely wide network as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._utils.fit_progress import FitProgress
+from .._utils.memory import available_bytes, check_memory
+from .._utils.targets import encode_targets, one_hot_or_sign
+from .._utils.validation import check_boolean, check_integer, check_option, check_real
+from .._utils.warnings import warn_user
+from ..solvers import (
+    SOLVERS,
+    Options,
+    Solution,
+    Spectrum,
+    System,
+    choose_solver,
+    ill_conditioned,
+    solve,
+)
+from ._expansion import AllOutputs, Expansion
+from ._kernel_machine import KernelMachineMixin
+from ._training_spectrum import training_spectrum
+
+__all__ = ["NTKClassifier"]
+
+
+class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
+    r"""Infinitely wide network trained by gradient flow, at any time, in closed form.
+
+    .. math:: f_t(x) = \Theta(x, X) K^{-1} (I - e^{-Kt}) Y
+
+    (Eq. 7, 16). Two classes are encoded as one output in {-1, +1}, more as one-hot
+    outputs; predictions are sign and argmax.
+
+    Parameters
+    ----------
+    kernel : str or NeuralTangentKernel, default="fc2"
+        "fc1".."fc5", "conv1", "conv2" and "two_layer" name the paper's kernels; "precomputed"
+        takes Gram matrices in place of inputs.
+    time : float, default=inf
+        Gradient-flow time: learning rate times number of steps, for the loss
+        :math:`\frac12\sum (f - y)^2`. For a loss averaged over n samples, pass t/n.
+    alpha : float, default=0.0
+        Ridge added to the diagonal of the Gram matrix.
+    solver : {"auto", "cholesky", "eigh", "cg"}, default="auto"
+        "cholesky" solves for infinite time in n^3/3 operations; "eigh" costs 30 to 50
+        times as much and serves every time and ridge (see `at_time`); "cg", conjugate
+        gradients with a randomly pivoted Cholesky preconditioner, solves for infinite time
+        in 2 n^2 k operations an iteration and needs no more than products with the Gram
+        matrix, which is stored if it fits in memory and else computed anew for each. "auto"
+        is "eigh" at a finite time; at infinite time it is "cholesky" up to 30,000 rows of the
+        matrix and "cg" beyond, and warns where memory allows only "cg" for fewer rows. Where
+        "cholesky" finds the matrix ill-conditioned, it gives way to "eigh".
+    n_jobs : int, default=None
+        Joblib workers that share the Gram matrix.
+    random_state : int, RandomState instance or None, default=None
+        For the pivots of "cg"; the other solvers are deterministic.
+    tol : float, default=None
+        Relative residual at which "cg" stops; None is the square root of the machine
+        epsilon of the inputs.
+    max_iter : int, default=1000
+        Largest number of iterations of "cg".
+    multi_output : bool, default=False
+        Whether to use a kernel of several outputs between all of them, (n k, n k), where
+        :math:`A = \Theta(X, X)^{-1} Y` mixes outputs (Eq. 37-40), instead of its trace. It needs
+        an `EmpiricalNTK` with as many outputs as there are targets.
+    memory_limit : float, default=None
+        Bytes that the fit may take for matrices of n x n; None: all that are available. It
+        is checked before anything is allocated.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    X_fit_ : ndarray of shape (n, d) or None
+        Training inputs; None if the kernel is precomputed.
+    dual_coef_ : ndarray of shape (n, k)
+        Dual coefficients A_t; k = 1 for two classes.
+    kernel_ : NeuralTangentKernel or None
+        The kernel; None if it is precomputed.
+    n_features_in_ : int
+        Number of input features.
+    solver_ : str
+        The solver that `dual_coef_` is of.
+    n_iter_ : int
+        Iterations of "cg"; 1 for the direct solvers.
+
+    See Also
+    --------
+    NTKAttack : Adversarial examples for it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import NTKClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = NTKClassifier("fc1").fit(X[:500] / 16, y[:500])
+    >>> clf.score(X[500:600] / 16, y[500:600]) > 0.9
+    True
+    >>> early = clf.at_time(0.1)
+    >>> early.time
+    0.1
+    """
+
+    def __init__(
+        self,
+        kernel="fc2",
+        *,
+        time=np.inf,
+        alpha=0.0,
+        solver="auto",
+        n_jobs=None,
+        random_state=None,
+        tol=None,
+        max_iter=1000,
+        multi_output=False,
+        memory_limit=None,
+    ):
+        self.kernel = kernel
+        self.time = time
+        self.alpha = alpha
+        self.solver = solver
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.tol = tol
+        self.max_iter = max_iter
+        self.multi_output = multi_output
+        self.memory_limit = memory_limit
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifier:
+        """Compute the dual coefficients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Training inputs; with a precomputed kernel, the (n, n) Gram matrix.
+        y : array-like of shape (n,)
+            Labels of any type.
+
+        Returns
+        -------
+        self : NTKClassifier
+
+        Raises
+        ------
+        ValueError
+            For wrong parameters, inputs that are not finite, or a single class.
+        MemoryError
+            If the Gram matrix would not fit.
+        """
+        self._check_parameters()
+        # A fit that fails must not leave the answers of an earlier one.
+        self.__dict__.pop("dual_coef_", None)
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        self.classes_, indices = encode_targets(y)
+        targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
+        self._set_kernel(X)
+        if self.multi_output:
+            self._check_outputs(X, targets.shape[1])
+            targets = targets.reshape(-1, 1)  # row index = sample * k + output, as in the matrix
+        solution = self._solve(X, targets)
+        self._targets, self._alpha, self._spectrum = targets, self.alpha, solution.spectrum
+        self.solver_, self.n_iter_ = solution.solver, solution.n_iter
+        self.dual_coef_ = solution.coefficients.reshape(len(X), -1)
+        warn_user(solution.diagnosis)
+        return self
+
+    def at_time(self, time: float, *, alpha: float | None = None) -> NTKClassifier:
+        """Return the same network at another gradient-flow time, and with another ridge.
+
+        Parameters
+        ----------
+        time : float
+            Gradient-flow time, 0 or more; may be infinite.
+        alpha : float, default=None
+            Ridge; None: the one that it was fitted with.
+
+        Returns
+        -------
+        classifier : NTKClassifier
+            A fitted copy that shares the training data and the eigendecomposition. If
+            this one was fitted by Cholesky or "cg", the first call for another time
+            decomposes the Gram matrix, and leaves out what rounding has swamped.
+
+        Raises
+        ------
+        ValueError
+            If the kernel is precomputed and was not decomposed by `fit`.
+        MemoryError
+            If the decomposition would not fit.
+        """
+        check_is_fitted(self, "dual_coef_")
+        check_real("time", time, low=0.0, allow_inf=True)
+        alpha = self._alpha if alpha is None else check_real("alpha", alpha, low=0.0)
+        if self._spectrum is None and (time, alpha) == (self.time, self._alpha):
+            return copy.copy(self)
+        if self._spectrum is None:
+            self._spectrum = self._decompose()
+        if not self._spectrum.resolves(time, alpha):
+            warn_user(ill_conditioned(self._spectrum))
+        other = copy.copy(self)
+        other.time, other.alpha, other._alpha = time, alpha, alpha
+        if other.solver in ("cholesky", "cg") and not np.isinf(time):
+            other.solver = "eigh"
+        other.solver_, other.n_iter_ = "eigh", 1
+        coefficients = self._spectrum.coefficients(self._targets, time, alpha)
+        other.dual_coef_ = coefficients.reshape(self.dual_coef_.shape)
+        return other
+
+    def _check_parameters(self) -> None:
+        check_real("time", self.time, low=0.0, allow_inf=True)
+        check_real("alpha", self.alpha, low=0.0)
+        check_option("solver", self.solver, ("auto", *SOLVERS))
+        check_integer("max_iter", self.max_iter, low=1)
+        check_boolean("multi_output", self.multi_output)
+        if self.tol is not None:
+            check_real("tol", self.tol, low=0.0, strict=True)
+        if self.memory_limit is not None:
+            check_real("memory_limit", self.memory_limit, low=0.0)
+        finite_time = self.solver == "auto" or SOLVERS[self.solver].finite_time
+        if not finite_time and not np.isinf(self.time):
+            raise ValueError(
+                f"solver={self.solver!r} cannot stop at time={self.time!r}; use solver='eigh' or "
+                "'auto', or time=np.inf."
+            )
+
+    def _expansion(self) -> Expansion:
+        return AllOutputs(self.kernel_) if self.multi_output else super()._expansion()
+
+    def _check_outputs(self, X: NDArray, n_targets: int) -> None:
+        if not hasattr(self.kernel_, "full"):
+            raise ValueError(
+                f"multi_output=True needs a kernel between outputs, and kernel={self.kernel!r} has "
+                "none; use EmpiricalNTK, or multi_output=False."
+            )
+        n_outputs = self.kernel_.count_outputs(X.shape[1])
+        if n_outputs != n_targets:
+            raise ValueError(
+                f"The kernel's network has {n_outputs} outputs for {n_targets} targets; give it "
+                f"{n_targets}, or use multi_output=False."
+            )
+
+    def _solve(self, X: NDArray, targets: NDArray) -> Solution:
+        """Solve by the solver asked for, or MemoryError before anything is computed."""
+        expansion, n_rows = self._expansion(), len(targets)
+        instead = ", or solver='cg'"
+
+        def fits() -> bool:
+            # With room for blocks and a preconditioner's columns.
+            needed = 1.4 * n_rows**2 * X.itemsize
+            return not expansion.has_operator or needed < available_bytes(self.memory_limit)
+
+        def check(n_values: int) -> None:
+            check_memory(
+                n_values * X.itemsize,
+                what=f"Fitting by solver={name!r}",
+                n=len(X),
+                remedy=f"use fewer samples or float32 input{'' if solver.iterative else instead}",
+                # Which bounds matrices of n x n: what iterates holds none.
+                limit=None if solver.iterative else self.memory_limit,
+            )
+
+        name, warning = self.solver, None
+        if name == "auto":
+            name, warning = choose_solver(n_rows, self.time, fits=fits)
+        solver = SOLVERS[name]
+        check(solver.n_values(n_rows))
+        progress = FitProgress(self, n_stages=2)
+        if fits() or not solver.iterative:
+            with progress.stage("gram", expansion.n_blocks(len(X))) as on_step:
+                matrix: Any = expansion.gram(X, self.n_jobs, on_step)
+        else:
+            matrix = expansion.operator(X, self.n_jobs)  # type: ignore[attr-defined]
+        with progress.stage("solve", self.max_iter if solver.iterative else 1) as on_step:
+            options = Options(
+                tol=self.tol,
+                max_iter=self.max_iter,
+                random_state=self.random_state,
+                check_memory=check,
+                on_step=on_step,
+            )
+            solution = solve(name, System(matrix, targets, self.alpha, self.time), options)
+        progress.finish()
+        warn_user(warning)
+        return solution
+
+    def _decompose(self) -> Spectrum:
+        """Eigendecomposition that the fit itself could do without."""
+        if self.kernel_ is None:
+            raise ValueError(
+                "at_time needs the eigendecomposition, which solver='cholesky' and 'cg' do not "
+                "make of a precomputed kernel; fit with solver='eigh'."
+            )
+        return training_spectrum(
+            self._expansion(),
+            self.X_fit_,
+            n_rows=len(self._targets),
+            what="at_time of an NTKClassifier",
+            remedy="use fewer samples, float32 input, or a higher memory_limit",
+            n_jobs=self.n_jobs,
+            memory_limit=self.memory_limit,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        return tags

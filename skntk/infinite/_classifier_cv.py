@@ -1,0 +1,203 @@
+"""The ridge and the time of an infinitely wide network, chosen by leaving one sample out."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import validate_data
+
+from .._utils.fit_progress import FitProgress
+from .._utils.targets import classify, encode_targets, one_hot_or_sign
+from .._utils.validation import check_real
+from .._utils.warnings import warn_user
+from ..solvers import Spectrum, ill_conditioned
+from ._kernel_machine import KernelMachineMixin
+from ._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
+from ._training_spectrum import training_spectrum
+
+__all__ = ["NTKClassifierCV"]
+
+
+class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
+    r"""`NTKClassifier` that chooses its ridge and its time by leave-one-out.
+
+    One eigendecomposition serves every candidate, as in `sklearn.linear_model.RidgeCV`: the
+    output for sample i of the machine trained without it is
+
+    .. math:: f^{(-i)}(x_i) = f(x_i) - (K C)_{ii} A_i / C_{ii},
+        \quad A = C Y, \quad C = \phi_t(K + \alpha I).
+
+    This is exact at infinite time. At a finite time it is an approximation, for the filter of
+    a training set without sample i is not a part of the whole one's.
+
+    Parameters
+    ----------
+    kernel : str or NeuralTangentKernel, default="fc2"
+        As of `NTKClassifier`; "precomputed" takes Gram matrices in place of inputs.
+    alphas : array-like of shape (n_alphas,), default=(1e-3, 1e-2, 1e-1, 1.0)
+        Ridges to choose from.
+    times : array-like of shape (n_times,), default=(inf,)
+        Gradient-flow times to choose from.
+    attack : NTKAttack, default=None
+        Without an estimator of its own. None scores by accuracy; with an attack, by robust
+        accuracy: every sample is attacked at the machine trained without it.
+    n_jobs : int, default=None
+        Joblib workers that share the Gram matrix.
+
+    Attributes
+    ----------
+    alpha_, time_ : float
+        The candidate of largest score; the first of them if several are equal.
+    best_score_ : float
+        Its leave-one-out accuracy, clean or robust.
+    scores_ : ndarray of shape (n_alphas, n_times)
+        That of every candidate.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    X_fit_ : ndarray of shape (n, d) or None
+        Training inputs; None if the kernel is precomputed.
+    dual_coef_ : ndarray of shape (n, k)
+        Dual coefficients at the choice, on all samples.
+    kernel_ : NeuralTangentKernel or None
+        The kernel; None if it is precomputed.
+    n_features_in_ : int
+        Number of input features.
+
+    See Also
+    --------
+    NTKClassifier : With a given ridge and time.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import NTKClassifierCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = NTKClassifierCV("fc1", alphas=[1e-2, 1.0, 1e3]).fit(X[:200] / 16, y[:200])
+    >>> clf.alpha_ < 1e3
+    True
+    >>> clf.scores_.shape
+    (3, 1)
+    """
+
+    def __init__(
+        self,
+        kernel="fc2",
+        *,
+        alphas=(1e-3, 1e-2, 1e-1, 1.0),
+        times=(np.inf,),
+        attack=None,
+        n_jobs=None,
+    ):
+        self.kernel = kernel
+        self.alphas = alphas
+        self.times = times
+        self.attack = attack
+        self.n_jobs = n_jobs
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifierCV:
+        """Score every candidate and fit the best one on all samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Training inputs; with a precomputed kernel, the (n, n) Gram matrix.
+        y : array-like of shape (n,)
+            Labels of any type.
+
+        Returns
+        -------
+        self : NTKClassifierCV
+
+        Raises
+        ------
+        ValueError
+            For wrong parameters, inputs that are not finite, or a single class.
+        MemoryError
+            If the Gram matrix and its eigenvectors would not fit.
+        """
+        alphas = _check_candidates("alphas", self.alphas)
+        times = _check_candidates("times", self.times, allow_inf=True)
+        self._check_attack()
+        self.__dict__.pop("dual_coef_", None)
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        self.classes_, indices = encode_targets(y)
+        targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
+        self._set_kernel(X)
+        progress = FitProgress(self, n_stages=3)
+        spectrum = training_spectrum(
+            self._expansion(),
+            X,
+            n_matrices=3 if self.attack is None else 7,
+            what="Fitting an NTKClassifierCV",
+            remedy="use fewer samples or float32 input",
+            n_jobs=self.n_jobs,
+            progress=progress,
+        )
+        held_out = HeldOutOutputs(spectrum, targets) if self.attack is None else None
+        scores = []
+        with progress.stage("score", len(alphas) * len(times)) as on_step:
+            for alpha, time in product(alphas, times):
+                if held_out is not None:
+                    score = (classify(held_out(time, alpha)) == indices).mean()
+                else:
+                    score = self._robust_score(spectrum, targets, indices, time, alpha)
+                scores.append(float(score))
+                on_step()
+        self.scores_ = np.reshape(scores, (len(alphas), len(times)))
+        best = np.unravel_index(np.argmax(self.scores_), self.scores_.shape)
+        self.alpha_, self.time_ = alphas[best[0]], times[best[1]]
+        self.best_score_ = float(self.scores_[best])
+        self.dual_coef_ = spectrum.coefficients(targets, self.time_, self.alpha_)
+        progress.finish()
+        if not spectrum.resolves(self.time_, self.alpha_):
+            warn_user(ill_conditioned(spectrum))
+        return self
+
+    def _check_attack(self) -> None:
+        if self.attack is None:
+            return
+        if not hasattr(self.attack, "run") or self.attack.estimator is not None:
+            raise ValueError(f"attack={self.attack!r} must be an NTKAttack(None, ...).")
+        if self.attack.targeted:
+            raise ValueError(
+                "attack has targeted=True, which would move samples toward their own labels; "
+                "pass one with targeted=False."
+            )
+        if isinstance(self.kernel, str) and self.kernel == "precomputed":
+            raise ValueError(
+                "kernel='precomputed' has no input to attack; pass a kernel of skntk.kernels, or "
+                "attack=None."
+            )
+
+    def _robust_score(
+        self, spectrum: Spectrum, targets: NDArray, indices: NDArray, time: float, alpha: float
+    ) -> float:
+        vectors = spectrum.eigenvectors
+        filtered = (vectors * spectrum.filter(time, alpha)) @ vectors.T
+        machine = LeaveOneOutMachine.from_filter(
+            self.kernel_, self.X_fit_, filtered, targets, self.classes_
+        )
+        # All samples in one batch: the machine knows them by their place.
+        attack = clone(self.attack).set_params(estimator=machine, batch_size=len(targets))
+        result = attack.run(self.X_fit_, self.classes_[indices], epsilons=[attack.eps])
+        return float(result.report.robust_accuracy[0])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        return tags
+
+
+def _check_candidates(name: str, values: Any, *, allow_inf: bool = False) -> list[float]:
+    candidates = [
+        check_real(name, value, low=0.0, allow_inf=allow_inf) for value in np.ravel(values).tolist()
+    ]
+    if not candidates:
+        raise ValueError(f"{name} is empty; give at least one.")
+    return candidates

@@ -1,0 +1,128 @@
+r"""The three ways in which :math:`f(x) = \Theta(x, X) A` is evaluated, behind one interface.
+
+By a kernel of pairs of samples; by one between all outputs of a network (Eq. 37-40), whose
+matrices are never formed to predict; and from values of the kernel that the user brings.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import NeuralTangentKernel
+from ..kernels._base import Pullback
+from ..kernels._gram import GramOperator, gram_matrix, row_blocks, upper_blocks
+
+__all__ = ["AllOutputs", "Expansion", "Pairs", "Precomputed"]
+
+
+class Expansion(ABC):
+    """How the Gram matrix of training samples is made, and how the machine is evaluated."""
+
+    #: Whether products with the matrix can be had without storing it.
+    has_operator = False
+
+    @abstractmethod
+    def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
+        """Matrix to solve with, which the caller may destroy."""
+
+    def n_blocks(self, n: int) -> int:
+        """Calls of `on_step` that `gram` makes."""
+        return 1
+
+    @abstractmethod
+    def outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
+        """Outputs (m, k)."""
+
+    @abstractmethod
+    def linearize(
+        self, X: NDArray, X_fit: NDArray, coefficients: NDArray
+    ) -> tuple[NDArray, Pullback]:
+        """Outputs (m, k) and a pullback from cotangents (m, k) to gradients (m, d)."""
+
+    def input_vjp(
+        self, X: NDArray, X_fit: NDArray, coefficients: NDArray, cotangents: NDArray
+    ) -> NDArray:
+        """Gradient (m, d) of the outputs weighted by cotangents (m, k)."""
+        return self.linearize(X, X_fit, coefficients)[1](cotangents)
+
+
+class Pairs(Expansion):
+    """A kernel with one value a pair of samples."""
+
+    has_operator = True
+
+    def __init__(self, kernel: NeuralTangentKernel):
+        self.kernel = kernel
+
+    def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
+        return gram_matrix(self.kernel, X, n_jobs, on_step=on_step)
+
+    def operator(self, X: NDArray, n_jobs: int | None) -> GramOperator:
+        """Products with the matrix, which is not stored."""
+        return GramOperator(self.kernel, X, n_jobs)
+
+    def n_blocks(self, n: int) -> int:
+        return len(upper_blocks(self.kernel, n))
+
+    def outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
+        blocks = row_blocks(len(X), len(X_fit), X.itemsize)
+        return np.concatenate([self.kernel(X[rows], X_fit) @ coefficients for rows in blocks])
+
+    def linearize(
+        self, X: NDArray, X_fit: NDArray, coefficients: NDArray
+    ) -> tuple[NDArray, Pullback]:
+        gram, pullback = self.kernel.linearize(X, X_fit)
+        return gram @ coefficients, lambda c: pullback(c @ coefficients.T)
+
+    def input_vjp(
+        self, X: NDArray, X_fit: NDArray, coefficients: NDArray, cotangents: NDArray
+    ) -> NDArray:
+        gradients = [
+            self.kernel.input_vjp(X[rows], X_fit, cotangents[rows] @ coefficients.T)
+            for rows in row_blocks(len(X), len(X_fit), X.itemsize)
+        ]
+        return np.concatenate(gradients)
+
+
+class AllOutputs(Expansion):
+    """A tangent kernel between all outputs; a row of its matrix is sample * k + output."""
+
+    def __init__(self, kernel: Any):
+        self.kernel = kernel
+
+    def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
+        gram = self.kernel.full(X)
+        on_step()
+        return gram
+
+    def outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
+        return self.linearize(X, X_fit, coefficients)[0]
+
+    def linearize(
+        self, X: NDArray, X_fit: NDArray, coefficients: NDArray
+    ) -> tuple[NDArray, Pullback]:
+        return self.kernel.full_linearize(X, X_fit, coefficients)
+
+
+class Precomputed(Expansion):
+    """Values Theta(x, X) in place of inputs x."""
+
+    def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
+        gram = X + X.T  # exactly symmetric, and not the caller's
+        gram /= 2
+        on_step()
+        return gram
+
+    def outputs(self, X: NDArray, X_fit: Any, coefficients: NDArray) -> NDArray:
+        return X @ coefficients
+
+    def linearize(self, X: NDArray, X_fit: Any, coefficients: NDArray) -> Any:
+        raise ValueError(
+            "kernel='precomputed' has no input to differentiate with respect to; fit with a "
+            "kernel from skntk.kernels."
+        )

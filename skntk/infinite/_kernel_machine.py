@@ -1,0 +1,109 @@
+"""A function f(x) = Theta(x, X) A: what every fitted kernel estimator is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._utils.precision import as_float_matrix
+from .._utils.targets import OutputClassifierMixin, as_columns
+from ..kernels import resolve_kernel
+from ._expansion import Expansion, Pairs, Precomputed
+
+__all__ = ["KernelMachineMixin"]
+
+
+class KernelMachineMixin(OutputClassifierMixin, ClassifierMixin):
+    """Outputs and input gradients from `kernel_`, `X_fit_` and `dual_coef_`."""
+
+    kernel_: Any  # NeuralTangentKernel, or None if it is precomputed
+    X_fit_: Any  # ndarray, or None if the kernel is precomputed
+    dual_coef_: NDArray
+
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16).
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs; with a precomputed kernel, (m, n) values of Theta(x, X).
+
+        Returns
+        -------
+        outputs : ndarray of shape (m,) if binary, else (m, n_classes)
+        """
+        X = self._validate_inputs(X)
+        outputs = self._expansion().outputs(X, self.X_fit_, self.dual_coef_)
+        return outputs.ravel() if self.dual_coef_.shape[1] == 1 else outputs
+
+    def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
+        r"""Gradient of :math:`\sum_r c_r f_r(x)` with respect to each input (Eq. 22).
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+        cotangents : array-like of shape (m,) or (m, k)
+            Weight c of each output, shaped like `decision_function(X)`.
+
+        Returns
+        -------
+        gradient : ndarray of shape (m, d)
+        """
+        X = self._validate_inputs(X)
+        c = self._validate_cotangents(cotangents, len(X))
+        return self._expansion().input_vjp(X, self.X_fit_, self.dual_coef_, c)
+
+    def linearize(self, X: ArrayLike) -> tuple[NDArray, Callable[[NDArray], NDArray]]:
+        """Outputs and their pullback, sharing the Gram block between them.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        outputs : ndarray of shape (m, k), k = 1 if binary
+        pullback : callable
+            Maps cotangents (m, k) to gradients (m, d), like `input_vjp`.
+        """
+        X = self._validate_inputs(X)
+        return self._expansion().linearize(X, self.X_fit_, self.dual_coef_)
+
+    def _expansion(self) -> Expansion:
+        """How the machine is evaluated."""
+        return Precomputed() if self.kernel_ is None else Pairs(self.kernel_)
+
+    def _set_kernel(self, X: NDArray) -> None:
+        """Resolve the parameter `kernel` for training inputs, or for their Gram matrix."""
+        kernel = self.kernel  # type: ignore[attr-defined]
+        if not (isinstance(kernel, str) and kernel == "precomputed"):
+            self.kernel_ = resolve_kernel(clone(kernel, safe=False), X.shape[1])
+            self.X_fit_ = X
+            return
+        self.kernel_, self.X_fit_ = None, None
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f"Precomputed kernel must be a square matrix. Input is a "
+                f"{X.shape[0]}x{X.shape[1]} matrix."
+            )
+
+    def _validate_inputs(self, X: Any) -> NDArray:
+        check_is_fitted(self, "dual_coef_")
+        return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+
+    def _validate_cotangents(self, cotangents: ArrayLike, n_samples: int) -> NDArray:
+        c = as_float_matrix(as_columns(np.asarray(cotangents)), "cotangents")
+        expected = (n_samples, self.dual_coef_.shape[1])
+        if c.shape != expected:
+            raise ValueError(
+                f"cotangents have shape {c.shape} for outputs of shape {expected}; "
+                "give one weight an output."
+            )
+        return c

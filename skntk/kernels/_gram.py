@@ -1,0 +1,137 @@
+"""Gram matrices of training sets in blocks: stored, shared among workers, or never formed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.utils.parallel import Parallel, delayed
+
+from . import NeuralTangentKernel
+
+__all__ = ["GramOperator", "gram_matrix", "row_blocks", "upper_blocks"]
+
+_BLOCK_BYTES = 256 * 2**20
+
+
+def gram_matrix(
+    kernel: NeuralTangentKernel,
+    X: NDArray,
+    n_jobs: int | None = None,
+    *,
+    on_step: Callable[[], Any] = lambda: None,
+) -> NDArray:
+    """Symmetric Gram matrix, computed in the blocks of its upper triangle.
+
+    The blocks depend on n and the kernel, not on the number of workers, so any number of them
+    gives the same result up to the rounding of BLAS, which depends on its threads and on the
+    alignment of arrays.
+
+    Parameters
+    ----------
+    kernel : NeuralTangentKernel
+    X : ndarray of shape (n, d)
+    n_jobs : int, default=None
+        Number of workers; None is 1 unless a `joblib.parallel_config` says otherwise.
+    on_step : callable, optional
+        Called after every block.
+
+    Returns
+    -------
+    gram : ndarray of shape (n, n)
+    """
+    effective_n_jobs(n_jobs)  # raises for 0
+    pairs = upper_blocks(kernel, len(X))
+    if len(pairs) == 1:
+        gram = kernel(X)
+        on_step()
+        return gram
+    gram = np.empty((len(X), len(X)), X.dtype)
+    tasks = ((kernel, X[rows], X[columns] if columns != rows else None) for rows, columns in pairs)
+    blocks = _in_order(_block, tasks, n_jobs)
+    for (rows, columns), block in zip(pairs, blocks, strict=True):
+        gram[columns, rows] = block.T
+        gram[rows, columns] = block
+        on_step()
+    return gram
+
+
+def upper_blocks(kernel: NeuralTangentKernel, n: int) -> list[tuple[slice, slice]]:
+    """Pairs of slices that cover the upper triangle of an (n, n) matrix."""
+    blocks = [slice(k, min(k + kernel.block_size, n)) for k in range(0, n, kernel.block_size)]
+    return [(rows, columns) for k, rows in enumerate(blocks) for columns in blocks[k:]]
+
+
+def row_blocks(n_rows: int, n_columns: int, itemsize: int) -> list[slice]:
+    """Slices of rows such that a block with that many columns stays within bounds."""
+    height = max(1, _BLOCK_BYTES // max(1, n_columns * itemsize))
+    return [slice(start, start + height) for start in range(0, n_rows, height)]
+
+
+class GramOperator:
+    """Products with a Gram matrix that is computed anew, block by block, for each of them.
+
+    Parameters
+    ----------
+    kernel : NeuralTangentKernel
+    X : ndarray of shape (n, d)
+    n_jobs : int, default=None
+        Workers that share the blocks.
+    """
+
+    def __init__(self, kernel: NeuralTangentKernel, X: NDArray, n_jobs: int | None = None):
+        self.kernel, self.X, self.n_jobs = kernel, X, n_jobs
+        self.pairs = upper_blocks(kernel, len(X))
+
+    def __matmul__(self, vectors: NDArray) -> NDArray:
+        """Product with vectors (n, k)."""
+        tasks = (
+            (
+                self.kernel,
+                self.X[rows],
+                self.X[columns] if rows != columns else None,
+                vectors[rows],
+                vectors[columns],
+            )
+            for rows, columns in self.pairs
+        )
+        total = np.zeros_like(vectors)
+        # Added up in a fixed order, whatever the number of workers.
+        parts = _in_order(_block_product, tasks, self.n_jobs)
+        for (rows, columns), (upper, lower) in zip(self.pairs, parts, strict=True):
+            total[rows] += upper
+            if lower is not None:
+                total[columns] += lower
+        return total
+
+    def columns(self, indices: NDArray) -> NDArray:
+        """Some of the columns (n, b)."""
+        return self.kernel(self.X, self.X[indices])
+
+    def diagonal(self) -> NDArray:
+        """Diagonal (n,)."""
+        return self.kernel.diag(self.X)
+
+
+def _in_order(function: Callable, tasks: Any, n_jobs: int | None) -> Iterator[Any]:
+    """Results of a function of each task, by joblib's workers if there are several."""
+    if effective_n_jobs(n_jobs) == 1:
+        return (function(*task) for task in tasks)
+    # A generator: blocks are put in place as they arrive, not all held at once.
+    return Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(function)(*task) for task in tasks
+    )
+
+
+def _block(kernel: NeuralTangentKernel, X: NDArray, Z: NDArray | None) -> NDArray:
+    return kernel(X, Z)
+
+
+def _block_product(
+    kernel: NeuralTangentKernel, X: NDArray, Z: NDArray | None, v_x: NDArray, v_z: NDArray
+) -> tuple[NDArray, NDArray | None]:
+    block = kernel(X, Z)
+    return block @ v_z, None if Z is None else block.T @ v_x

@@ -1,0 +1,173 @@
+"""How much accuracy survives an attack, and how alike two models' gradients are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score
+from sklearn.utils import column_or_1d, gen_batches
+
+from .._utils.precision import as_float_matrix
+from .._utils.targets import label_indices
+from ..attacks import NTKAttack
+from ..attacks._differentiable import DifferentiableModel, as_differentiable
+from ..attacks._losses import LOSSES
+from ..attacks._search import Objective
+
+__all__ = ["gradient_cosine_similarity", "make_robust_scorer", "robust_accuracy_score"]
+
+
+def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> float:
+    """Accuracy of an estimator on adversarial examples (Eq. 4, estimated by the attack).
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted victim; only `predict` is asked of it.
+    X : array-like of shape (n, d)
+        Clean samples.
+    y : array-like of shape (n,)
+        True labels.
+    attack : NTKAttack
+        If its estimator is None, the attack is white-box on `estimator`; otherwise its
+        examples are transferred.
+
+    Returns
+    -------
+    score : float
+        Fraction of adversarial examples that are classified correctly.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import NTKAttack, NTKClassifier
+    >>> from skntk.metrics import robust_accuracy_score
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> clf = NTKClassifier("fc1").fit(X[:500], y[:500])
+    >>> robust_accuracy_score(clf, X[500:600], y[500:600], NTKAttack(None, eps=0.2)) < 0.2
+    True
+    """
+    _check_attack(attack)
+    if attack.targeted:
+        raise ValueError(
+            "targeted=True makes y the targets; robust accuracy needs the true labels. Use an "
+            "untargeted attack."
+        )
+    if attack.estimator is None:
+        attack = _on(attack, estimator)
+    X_adv = attack.generate(X, y)
+    if hasattr(X, "columns"):
+        frame: Any = type(X)
+        X_adv = frame(X_adv, columns=X.columns)
+    return float(accuracy_score(np.asarray(y), estimator.predict(X_adv)))
+
+
+def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> float:
+    r"""Mean cosine of two models' loss gradients with respect to the input (Eq. 43).
+
+    .. math::
+        \frac{\nabla_x L(f_a, y)^T \nabla_x L(f_b, y)}
+             {\|\nabla_x L(f_a, y)\|_2 \|\nabla_x L(f_b, y)\|_2}
+
+    with L the cross-entropy of the outputs as logits.
+
+    Parameters
+    ----------
+    a, b : estimator
+        Fitted, differentiable as for `NTKAttack`, with the same classes.
+    X : array-like of shape (m, d)
+        Inputs.
+    y : array-like of shape (m,)
+        True labels.
+
+    Returns
+    -------
+    similarity : float
+        In [-1, 1]; a sample without a gradient counts as 0.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skntk import NTKClassifier
+    >>> from skntk.metrics import gradient_cosine_similarity
+    >>> X, y = load_digits(return_X_y=True)
+    >>> shallow, deep = (NTKClassifier(k).fit(X[:300] / 16, y[:300]) for k in ("fc1", "fc3"))
+    >>> gradient_cosine_similarity(shallow, deep, X[300:350] / 16, y[300:350]) > 0.9
+    True
+    """
+    models = [as_differentiable(model) for model in (a, b)]
+    given: Any = X
+    X = as_float_matrix(X, "X")
+    for model in (a, b):
+        # On what the user gave, so that scikit-learn can check feature names and width.
+        model.decision_function((given if hasattr(given, "columns") else X)[:1])
+    y = column_or_1d(y)
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} samples and y has {len(y)}; give one each.")
+    gradients = [_loss_gradient(model, X, y) for model in models]
+    lengths = [np.linalg.norm(gradient, axis=1) for gradient in gradients]
+    products = np.einsum("ij,ij->i", *gradients)
+    scale = lengths[0] * lengths[1]
+    return float(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0).mean())
+
+
+def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike], float]:
+    """Scorer for `GridSearchCV` and `cross_validate`: accuracy under an attack.
+
+    Parameters
+    ----------
+    attack : NTKAttack
+        With ``NTKAttack(None, ...)`` every candidate is attacked white-box; with a fitted
+        estimator in it, its examples are transferred to every candidate.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y) -> float``.
+
+    Examples
+    --------
+    >>> from skntk import NTKAttack
+    >>> from skntk.metrics import make_robust_scorer
+    >>> scoring = {"clean": "accuracy", "robust": make_robust_scorer(NTKAttack(None, eps=0.1))}
+    """
+    _check_attack(attack)
+    return _RobustScorer(attack)
+
+
+class _RobustScorer:
+    """A class, not a closure, so that it pickles for joblib workers."""
+
+    def __init__(self, attack: NTKAttack):
+        self.attack = attack
+
+    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
+        return robust_accuracy_score(estimator, X, y, self.attack)
+
+    def __repr__(self) -> str:
+        return f"make_robust_scorer({self.attack!r})"
+
+
+def _check_attack(attack: Any) -> None:
+    if not isinstance(attack, NTKAttack):
+        raise TypeError(f"attack={attack!r} is not an attack; give NTKAttack(None, ...).")
+
+
+def _loss_gradient(model: DifferentiableModel, X: NDArray, y: ArrayLike) -> NDArray:
+    """Cross-entropy gradient (m, d), each row up to a positive factor."""
+    labels = label_indices(y, model.classes_)
+    gradients = []
+    for rows in gen_batches(len(X), 256):
+        objective = Objective(LOSSES["cross_entropy"], labels[rows], targeted=False)
+        gradients.append(objective.gradient(*model.linearize(X[rows])))
+    return np.concatenate(gradients).astype(np.float64)
+
+
+def _on(attack: NTKAttack, estimator: Any) -> NTKAttack:
+    """The same attack on another estimator, which is not copied."""
+    return clone(attack).set_params(estimator=estimator)

@@ -1,0 +1,65 @@
+"""Flax Linen modules as pairs of pure functions."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import jax
+from flax import linen
+
+from ._function import refuse_batch_statistics, shaped
+
+__all__ = ["LinenNetwork", "is_linen", "wrap_linen", "wrap_linen_variables"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LinenNetwork:
+    """A Linen module; all collections but "params" are constants."""
+
+    module: linen.Module
+    input_shape: tuple[int, ...] | None
+
+    def __hash__(self) -> int:
+        # Not the module's: fields given as lists, as the layers of nn.Sequential, have none.
+        return hash((type(self.module), self.input_shape))
+
+    def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
+        """Draw parameters for inputs like `x`."""
+        variables = dict(self.module.init(key, shaped(x, self.input_shape)))
+        return variables.pop("params", {}), _constants(variables)
+
+    def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
+        """Outputs (n, k)."""
+        return self.module.apply({"params": params, **constants}, shaped(x, self.input_shape))
+
+
+def is_linen(module: Any) -> bool:
+    """Whether it is a Linen module, or a class of them."""
+    if isinstance(module, type):
+        return issubclass(module, linen.Module)
+    return isinstance(module, linen.Module)
+
+
+def wrap_linen(module: Any, shape: tuple[int, ...] | None, n_outputs: int) -> LinenNetwork:
+    """Network of a module or class; a field ``n_outputs`` of None becomes what is needed."""
+    # A copy: what is compiled for must not change with a list among the user's fields.
+    module = module() if isinstance(module, type) else copy.deepcopy(module)
+    if getattr(module, "n_outputs", n_outputs) is None:
+        module = module.clone(n_outputs=n_outputs)
+    return LinenNetwork(module, shape)
+
+
+def wrap_linen_variables(
+    module: linen.Module, variables: Any, shape: tuple[int, ...] | None
+) -> tuple[LinenNetwork, Any, Any]:
+    """Network, parameters and constants of a module with its variables, or its parameters."""
+    variables = dict(variables) if "params" in variables else {"params": variables}
+    network = LinenNetwork(copy.deepcopy(module), shape)
+    return network, variables.pop("params"), _constants(variables)
+
+
+def _constants(variables: dict[str, Any]) -> dict[str, Any]:
+    refuse_batch_statistics(variables.get("batch_stats"))
+    return variables

@@ -1,0 +1,83 @@
+"""From what a user calls a network to a pair of pure functions."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from .._utils.optional import import_for
+from ._function import FunctionNetwork, Network
+
+__all__ = ["is_trained", "make_network", "wrap_trained"]
+
+
+def is_trained(module: Any) -> bool:
+    """Whether a module carries its own parameters, as NNX modules do."""
+    return _flax_is_loaded() and _nnx().is_nnx(module)
+
+
+def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
+    """Wrap a Linen module or class, or an NNX class or factory ``rngs -> module``.
+
+    A Linen module with a field ``n_outputs`` of None gets as many outputs as are needed.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    ImportError
+        If it may be one of these, and Flax is not installed.
+    """
+    shape = _as_shape(input_shape)
+    if is_trained(module) or not (callable(module) or _is_linen(module)):
+        raise TypeError(
+            f"module={module!r} must be a Linen module, an NNX module class, or a function from "
+            "nnx.Rngs to an NNX module; a trained NNX module goes to FlaxClassifier.from_params."
+        )
+    if _is_linen(module):
+        return _linen().wrap_linen(module, shape, n_outputs)
+    return _nnx().wrap_nnx_factory(module, shape)
+
+
+def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, Any, Any]:
+    """Network, parameters and constants of a module or function that has its parameters.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a Linen module or a function with parameters nor an NNX module.
+    """
+    shape = _as_shape(input_shape)
+    if is_trained(module):
+        return _nnx().wrap_nnx(module, shape)
+    if params is None or not (callable(module) or _is_linen(module)):
+        raise TypeError(
+            f"module={module!r} must be an NNX module; or a Linen module or a function "
+            "apply_fn(params, x), together with params."
+        )
+    if _is_linen(module):
+        return _linen().wrap_linen_variables(module, params, shape)
+    return FunctionNetwork(module, shape), params, {}
+
+
+def _as_shape(input_shape: Any) -> tuple[int, ...] | None:
+    return None if input_shape is None else tuple(input_shape)
+
+
+def _flax_is_loaded() -> bool:
+    """Whether Flax was imported: before that, nothing can be one of its modules."""
+    return "flax" in sys.modules
+
+
+def _is_linen(module: Any) -> bool:
+    return _flax_is_loaded() and _linen().is_linen(module)
+
+
+def _linen() -> Any:
+    from . import _linen
+
+    return _linen
+
+
+def _nnx() -> Any:
+    return import_for("A network without params", "._nnx", __package__, extra="flax")

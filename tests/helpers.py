@@ -1,0 +1,35 @@
+"""What tests of several rooms share."""
+
+import jax
+import numpy as np
+
+
+def gaussian(*shape, seed=0):
+    """Standard normal numbers, the same at every call."""
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def central_differences(function, X, step=1e-3):
+    """Gradient (m, d, ...) of a function from rows (m, d) to numbers (m, ...); fourth order."""
+
+    def derivative(shift):
+        near = function(X + shift) - function(X - shift)
+        far = function(X + 2 * shift) - function(X - 2 * shift)
+        return (8 * near - far) / (12 * step)
+
+    return np.stack([derivative(shift) for shift in step * np.eye(X.shape[1])], axis=1)
+
+
+class Compilations:
+    """Counts what XLA compiles within a with statement."""
+
+    def __enter__(self):
+        self.count = 0
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+        return self
+
+    def _listen(self, event, duration, **kwargs):
+        self.count += event == "/jax/core/compile/backend_compile_duration"
+
+    def __exit__(self, *error):
+        jax.monitoring.unregister_event_duration_listener(self._listen)

@@ -1,0 +1,132 @@
+"""Leave-one-out in closed form against refitting without each sample."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import LeaveOneOut
+
+from skntk import NTKAttack, NTKClassifier, NTKClassifierCV
+from skntk._utils.targets import encode_targets, one_hot_or_sign
+from skntk.infinite._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
+from skntk.kernels import FullyConnectedNTK
+from skntk.solvers import eigendecompose
+
+
+def samples(n_classes=3, n=24, d=4):
+    rng = np.random.default_rng(n_classes)
+    X = rng.random((n, d))
+    return X, np.argsort(X[:, 0] + 0.2 * rng.random(n)) % n_classes
+
+
+def refits(X, y, **params):
+    """The machine trained without each sample, and that sample."""
+    for others, [i] in LeaveOneOut().split(X):
+        yield i, NTKClassifier("fc1", **params).fit(X[others], y[others])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 10.0])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_outputs_are_those_of_refits(n_classes, alpha):
+    X, y = samples(n_classes)
+    targets = one_hot_or_sign(encode_targets(y)[1], n_classes, X.dtype)
+    spectrum = eigendecompose(FullyConnectedNTK(1)(X))
+    outputs = HeldOutOutputs(spectrum, targets)(np.inf, alpha)
+    for i, clf in refits(X, y, alpha=alpha):
+        assert_allclose(outputs[i], np.ravel(clf.decision_function(X[[i]])), atol=1e-8)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_machines_and_their_gradients_are_those_of_refits(n_classes):
+    """Away from the samples, too: that is where an attack asks."""
+    X, y = samples(n_classes)
+    classes, indices = encode_targets(y)
+    targets = one_hot_or_sign(indices, n_classes, X.dtype)
+    kernel, alpha = FullyConnectedNTK(1), 0.1
+    filtered = np.linalg.inv(kernel(X) + alpha * np.eye(len(X)))
+    machine = LeaveOneOutMachine.from_filter(kernel, X, filtered, targets, classes)
+    moved = X + 0.1
+    cotangents = np.random.default_rng(0).standard_normal(machine.decision_function(moved).shape)
+    gradient = machine.input_vjp(moved, cotangents)
+    outputs, pullback = machine.linearize(moved)
+    assert_allclose(outputs, machine.decision_function(moved).reshape(len(X), -1), atol=1e-10)
+    assert_allclose(pullback(cotangents.reshape(len(X), -1)), gradient, atol=1e-10)
+    for i, clf in refits(X, y, alpha=alpha):
+        row = moved[[i]]
+        expected = clf.decision_function(row)
+        assert_allclose(machine.decision_function(moved)[[i]], expected, atol=1e-9)
+        assert_allclose(gradient[[i]], clf.input_vjp(row, cotangents[[i]]), atol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_are_leave_one_out_accuracies(n_classes):
+    X, y = samples(n_classes)
+    alphas = [1e-2, 1.0, 100.0]
+    clf = NTKClassifierCV("fc1", alphas=alphas).fit(X, y)
+    for alpha, score in zip(alphas, clf.scores_[:, 0], strict=True):
+        right = [fit.predict(X[[i]])[0] == y[i] for i, fit in refits(X, y, alpha=alpha)]
+        assert score == pytest.approx(np.mean(right))
+    assert clf.best_score_ == clf.scores_.max()
+    assert clf.alpha_ == alphas[np.argmax(clf.scores_)]
+    assert clf.time_ == np.inf
+    chosen = NTKClassifier("fc1", alpha=clf.alpha_, solver="eigh").fit(X, y)
+    assert_array_equal(clf.dual_coef_, chosen.dual_coef_)
+
+
+@pytest.mark.parametrize("method", ["fgsm", "pgd"])
+def test_robust_scores_are_those_of_attacks_on_refits(method):
+    X, y = samples(3)
+    attack = NTKAttack(None, eps=0.1, method=method)
+    clf = NTKClassifierCV("fc1", alphas=[0.1, 10.0], attack=attack).fit(X, y)
+    for alpha, score in zip([0.1, 10.0], clf.scores_[:, 0], strict=True):
+        right = [
+            fit.predict(NTKAttack(fit, eps=0.1, method=method).generate(X[[i]], y[[i]]))[0] == y[i]
+            for i, fit in refits(X, y, alpha=alpha)
+        ]
+        assert score == pytest.approx(np.mean(right))
+    clean = NTKClassifierCV("fc1", alphas=[0.1, 10.0]).fit(X, y)
+    assert (clf.scores_ <= clean.scores_).all()
+    assert attack.estimator is None
+
+
+def test_times_are_close_to_refits():
+    """An approximation, which is good where one sample matters little."""
+    X, y = samples(2, n=60)
+    times = [0.05, 1.0, np.inf]
+    clf = NTKClassifierCV("fc1", alphas=[0.0], times=times).fit(X, y)
+    for time, score in zip(times, clf.scores_[0], strict=True):
+        right = [fit.predict(X[[i]])[0] == y[i] for i, fit in refits(X, y, time=time)]
+        assert score == pytest.approx(np.mean(right), abs=0.05)
+    assert clf.time_ == times[np.argmax(clf.scores_[0])]
+
+
+def test_predicts_and_is_attacked_like_any_machine():
+    X, y = samples()
+    labels = np.array(["a", "b", "c"])[y]
+    clf = NTKClassifierCV("fc1").fit(X, labels)
+    assert set(clf.predict(X)) <= {"a", "b", "c"}
+    assert clf.score(NTKAttack(clf, eps=0.3).generate(X, labels), labels) < clf.score(X, labels)
+    gram = FullyConnectedNTK(1)(X)
+    precomputed = NTKClassifierCV("precomputed").fit(gram, labels)
+    assert_allclose(precomputed.scores_, clf.scores_)
+    assert_array_equal(precomputed.predict(gram), clf.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"alphas": []}, ValueError, "alphas is empty"),
+        ({"alphas": [-1.0]}, ValueError, "alphas=-1.0"),
+        ({"alphas": ["a"]}, TypeError, "alphas.*'a'"),
+        ({"times": [np.nan]}, ValueError, "times=nan"),
+        ({"attack": 0.1}, ValueError, "attack=0.1 must be an NTKAttack"),
+        ({"attack": NTKAttack(NTKClassifier())}, ValueError, "must be an NTKAttack.None"),
+        ({"attack": NTKAttack(None, targeted=True)}, ValueError, "targeted=True"),
+        ({"attack": NTKAttack(None), "kernel": "precomputed"}, ValueError, "no input to attack"),
+    ],
+    ids=lambda value: None if not isinstance(value, dict) else "-".join(value),
+)
+def test_wrong_parameters(params, error, message):
+    X, y = samples()
+    X = X @ X.T if params.get("kernel") == "precomputed" else X
+    with pytest.raises(error, match=message):
+        NTKClassifierCV(**params).fit(X, y)
