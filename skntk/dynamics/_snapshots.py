@@ -3,7 +3,8 @@
 A snapshot is an .npz of plain arrays and a JSON manifest. The name of the .npz holds the
 start of its SHA-256, and the manifest, written after it, the whole of that, its size, its
 shapes and types, and a hash of itself. What no manifest vouches for was never recorded; what
-one vouches for is never overwritten.
+one vouches for is never overwritten. One process at a time
+writes.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
+
+from ._lock import DirectoryLock, SnapshotError
 
 __all__ = ["SnapshotError", "SnapshotStore"]
 
@@ -34,12 +36,8 @@ _MAX_MANIFEST_BYTES = 2**24
 #: What reading something that is no snapshot, or one made to harm, may raise.
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(ArithmeticError, RuntimeError, SyntaxError, zipfile.BadZipFile),
+    *(ArithmeticError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile),
 )
-
-
-class SnapshotError(ValueError):
-    """A snapshot is damaged or missing, or belongs to another run."""
 
 
 class SnapshotStore:
@@ -62,18 +60,19 @@ class SnapshotStore:
 
     def __init__(self, directory: Any, settings: dict[str, Any], *, resume: bool = False):
         self.directory, self.settings = Path(directory), settings
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / f"{_SETTINGS}.json"
-        if not os.path.lexists(path):
-            _write(path, _seal(settings))
-        elif not resume:
-            raise SnapshotError(
-                f"directory={str(directory)!r} already holds checkpoints; pass resume=True to go "
-                "on with them, or another directory."
-            )
-        else:
-            self._check_settings()
-        self._remove(_TEMPORARY)
+        self._lock = DirectoryLock(self.directory)
+        with self.writing():
+            if not (os.path.lexists(self._settings_path) and self.names()):
+                # Whatever was to begin here, if anything, has recorded nothing.
+                _write(self._settings_path, _seal(settings))
+            elif resume:
+                self._check_settings()
+            else:
+                raise SnapshotError(
+                    f"directory={str(directory)!r} already holds checkpoints; pass resume=True to "
+                    "go on with them, or another directory."
+                )
+            self._remove(_TEMPORARY)
 
     @classmethod
     def open(cls, directory: Any) -> SnapshotStore:
@@ -86,15 +85,33 @@ class SnapshotStore:
         """
         store = cls.__new__(cls)
         store.directory, store.settings = Path(directory), _read_settings(Path(directory))
+        store._lock = DirectoryLock(store.directory)
         return store
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Context in which no other process, and no other store, writes to the directory.
+
+        Raises
+        ------
+        SnapshotError
+            If another is writing; names it.
+        """
+        with _naming(self.directory, 0):
+            self.directory.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            yield
+
     def save(self, name: str, arrays: dict[str, NDArray], **facts: Any) -> None:
-        """Write arrays and facts under a name.
+        """Write arrays and facts under a name that has none yet, or damaged ones.
 
         Raises
         ------
         TypeError
             If an array could not be written without pickling.
+        SnapshotError
+            If there are others under that name, or of another run in the directory; or if
+            another process is writing.
         OSError
             If the disk does not take them, with the path and the number of bytes. What was
             there before is intact.
@@ -115,9 +132,34 @@ class SnapshotStore:
         }
         sealed = _seal(manifest)
         data_path = self._data_path(manifest)
-        _write(data_path, data)
-        _write(path, sealed)
-        self._remove(re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.npz"), keep=data_path.name)
+        with self.writing():
+            self._check_settings()
+            if self._holds(name, manifest):
+                return
+            _write(data_path, data)
+            _write(path, sealed)
+            left_behind = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.npz")
+            self._remove(left_behind, keep=data_path.name)
+
+    def _holds(self, name: str, manifest: dict[str, Any]) -> bool:
+        """Whether this very snapshot is there; SnapshotError if another one is."""
+        if not os.path.lexists(self._manifest_path(name)):
+            return False
+        try:
+            self.load(name)
+            known = _unseal(_read(self._manifest_path(name), limit=_MAX_MANIFEST_BYTES))
+        except (SnapshotError, *_UNREADABLE):
+            return False  # damaged: it is written again
+        if known != manifest:
+            raise SnapshotError(
+                f"{name!r} is in {str(self.directory)!r} already, recorded by another run; use "
+                "another directory. What has been recorded is never replaced."
+            )
+        return True
+
+    @property
+    def _settings_path(self) -> Path:
+        return self.directory / f"{_SETTINGS}.json"
 
     def names(self) -> list[str]:
         """Names of the snapshots that have a manifest, sorted."""
@@ -162,7 +204,7 @@ class SnapshotStore:
 
     def _data_path(self, manifest: dict[str, Any]) -> Path:
         if not re.fullmatch("[0-9a-f]{64}", manifest["sha256"]):
-            raise SnapshotError("its hash is none")
+            raise SnapshotError("what it gives as its hash is not one")
         return self.directory / f"{manifest['name']}.{manifest['sha256'][:16]}.npz"
 
     def _remove(self, pattern: re.Pattern[str], keep: str | None = None) -> None:
@@ -203,34 +245,19 @@ def _digest(content: Any) -> str:
 
 
 def _read_arrays(data: bytes, expected: dict[str, Any]) -> dict[str, NDArray]:
-    """Read an .npz whose headers agree with the manifest, before anything is allocated."""
-    arrays = {}
+    """Arrays of an .npz whose bytes are known to be those that were written."""
+    # For one that was made to harm: nothing is inflated, and no array is larger than the file.
     with zipfile.ZipFile(BytesIO(data)) as archive:
-        if {f"{key}.npy" for key in expected} != set(archive.namelist()):
-            raise SnapshotError("its arrays are not those of its manifest")
-        for key, (shape, dtype) in expected.items():
-            entry = archive.getinfo(f"{key}.npy")
-            with archive.open(entry) as stream:
-                found = _read_header(stream)
-                left = entry.file_size - stream.tell()
-            if found != (tuple(shape), np.dtype(dtype)):
-                raise SnapshotError(f"array {key!r} has another shape or type than its manifest")
-            stored = entry.compress_type == zipfile.ZIP_STORED and entry.file_size <= len(data)
-            if not stored or math.prod(shape) * found[1].itemsize != left:
-                raise SnapshotError(f"array {key!r} has another size than its shape")
-            with archive.open(entry) as stream:
-                arrays[key] = npy_format.read_array(stream, allow_pickle=False)
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise SnapshotError("it is compressed, which checkpoints are not")
+    for key, (shape, dtype) in expected.items():
+        if math.prod(shape) * np.dtype(dtype).itemsize > len(data):
+            raise SnapshotError(f"array {key!r} is larger than its file")
+    with np.load(BytesIO(data), allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    if {key: [list(a.shape), a.dtype.str] for key, a in arrays.items()} != expected:
+        raise SnapshotError("its arrays are not those of its manifest")
     return arrays
-
-
-def _read_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
-    version = npy_format.read_magic(stream)
-    reader: Any = {
-        (1, 0): npy_format.read_array_header_1_0,
-        (2, 0): npy_format.read_array_header_2_0,
-    }[version]
-    shape, _, dtype = reader(stream)
-    return shape, dtype
 
 
 def _read(path: Path, *, limit: int) -> bytes:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from numbers import Integral
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
+from .._utils.frames import framed_like
 from .._utils.precision import precision
 from .._utils.validation import check_boolean, check_integer
 from ..attacks._box import check_clip_values
@@ -19,8 +22,9 @@ from ..finite._adversarial_training import AdversarialTraining
 from ..finite._outputs import attack
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import FunctionNetwork, as_leaves, as_numpy, count_outputs
-from ._results import RecordedKernels
+from ._record import KernelRecord
 from ._snapshots import SnapshotError, SnapshotStore
+from ._stores import DirectoryStore, KernelStore, MemoryStore
 
 __all__ = ["KernelDynamicsTracker"]
 
@@ -28,7 +32,12 @@ __all__ = ["KernelDynamicsTracker"]
 _FORMAT = "skntk kernel dynamics 1"
 
 
-class KernelDynamicsTracker(RecordedKernels):
+def _result(name: str) -> property:
+    """Property that a tracker has from its record of kernels."""
+    return property(attrgetter(f"_recorded.{name}"), doc=getattr(KernelRecord, name).__doc__)
+
+
+class KernelDynamicsTracker:
     r"""Record the tangent kernel of a network through its training (Sec. 5, App. E).
 
     The kernel is the empirical one on a fixed reference batch, between all N inputs and k
@@ -125,12 +134,13 @@ class KernelDynamicsTracker(RecordedKernels):
         self.top = _check_top(top)
         check_boolean("resume", resume)
         # With the names of its features, where it came with them: scikit-learn compares them.
-        frame: Any = type(X)
-        self._framed = partial(frame, columns=X.columns) if hasattr(X, "columns") else np.asarray
-        self._kernels, self._facts, self._store = {}, {}, None
+        frame: Any = X
+        self._framed = partial(framed_like, frame[:0] if hasattr(X, "columns") else None)
+        store: KernelStore = MemoryStore()
         if directory is not None:
-            self._store = SnapshotStore(directory, self._settings(), resume=resume)
-            self._read_store()
+            store = DirectoryStore(SnapshotStore(directory, self._settings(), resume=resume))
+        self._recorded = KernelRecord(store, self.top)
+        self._writing = ExitStack()
 
     @classmethod
     def load(cls, directory: Any) -> KernelDynamicsTracker:
@@ -152,20 +162,46 @@ class KernelDynamicsTracker(RecordedKernels):
             If nothing in the directory can be read. A checkpoint that is damaged is left
             out with a warning that names it.
         """
-        tracker = cls.__new__(cls)
-        tracker._store = SnapshotStore.open(directory)
-        settings = tracker._store.settings
+        snapshots = SnapshotStore.open(directory)
+        settings = snapshots.settings
         if settings.get("format") != _FORMAT:
             raise SnapshotError(f"{str(directory)!r} holds no checkpoints of this version.")
+        tracker = cls.__new__(cls)
         tracker.X = tracker.y = tracker.adversary = None
-        tracker.n_samples = settings["n_samples"]
-        tracker.labels = None if settings["labels"] is None else np.array(settings["labels"])
-        tracker.every, tracker.top = settings["every"], tuple(settings["top"])
-        tracker._kernels, tracker._facts = {}, {}
-        tracker._read_store()
-        if not tracker._facts:
+        try:
+            tracker.n_samples = check_integer("n_samples", settings["n_samples"], low=1)
+            labels = settings["labels"]
+            tracker.labels = None if labels is None else np.array(labels)
+            tracker.every, tracker.top = settings["every"], _check_top(settings["top"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotError(
+                f"The settings in {str(directory)!r} are not those of a tracker: {error}."
+            ) from error
+        tracker._recorded = KernelRecord(DirectoryStore(snapshots), tracker.top)
+        tracker._writing = ExitStack()
+        if not len(tracker._recorded):
             raise SnapshotError(f"{str(directory)!r} holds no checkpoint that can be read.")
         return tracker
+
+    def kernel(self, step: int) -> NDArray:
+        """Kernel (N k, N k) at a recorded step; row index = sample * k + output.
+
+        Raises
+        ------
+        KeyError
+            If the step was not recorded.
+        """
+        return self._recorded.kernel(step)
+
+    steps_ = _result("steps_")
+    eigenvalues_ = _result("eigenvalues_")
+    frobenius_norm_ = _result("frobenius_norm_")
+    concentration_ = _result("concentration_")
+    distances_ = _result("distances_")
+    polar_radius_ = _result("polar_radius_")
+    polar_angle_ = _result("polar_angle_")
+    top_polar_radius_ = _result("top_polar_radius_")
+    top_polar_angle_ = _result("top_polar_angle_")
 
     def record(self, apply_fn: Any, params: Any, step: int) -> None:
         """Record the kernel of any network, from any training loop.
@@ -216,9 +252,11 @@ class KernelDynamicsTracker(RecordedKernels):
             raise ValueError(f"X has shape {self.X.shape}; an estimator takes (N, d).")
         if self._adversary_of(estimator) is not None and self.y is None:
             raise ValueError("y=None, but training is adversarial; give the labels of X.")
+        self._writing.enter_context(self._recorded.store.writing())
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Nothing to undo."""
+        """Let others write to the directory."""
+        self._writing.close()
 
     def on_fit_task_begin(
         self, estimator: Any, context: Any, *, fitted_estimator: Any = None
@@ -274,8 +312,8 @@ class KernelDynamicsTracker(RecordedKernels):
         self, step: int, n_outputs: int, network: str, kernel: Callable[[], NDArray]
     ) -> None:
         """Record a kernel unless it is there already; `network` is a digest of what it is of."""
-        if step in self._facts:
-            if self._facts[step]["network"] != network:
+        if step in self._recorded:
+            if self._recorded.network(step) != network:
                 raise SnapshotError(
                     f"step {step} was recorded with other parameters or another adversary; use one "
                     "tracker, and one directory, for one training run."
@@ -290,7 +328,7 @@ class KernelDynamicsTracker(RecordedKernels):
             K = kernel()
         if not np.isfinite(K).all():
             raise ValueError(f"The kernel at step {step} holds NaN or infinity; did it diverge?")
-        self._save(step, K, network)
+        self._recorded.add(step, K, network)
 
     def _check_can_record(self) -> None:
         if self.X is None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arguments import check_length, framed_like
+from .._utils.frames import framed_like
+from ._arguments import check_length
 from ._base import axes_grid
 from ._images import resolve_image_shape, show_image, show_signed
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..features._components import check_components
 
-__all__ = ["as_sample", "check_length", "default_components", "framed_like"]
+__all__ = ["as_sample", "check_length", "default_components"]
 
 #: How many features the displays of single features show unless told.
 _N_SHOWN = 5
@@ -29,11 +29,6 @@ def as_sample(x: Any) -> Any:
     if sample.shape[0] != 1 or sample.ndim != 2:
         raise ValueError(f"x has shape {sample.shape}; give one sample, (d,) or (1, d).")
     return sample
-
-
-def framed_like(X: Any, values: NDArray) -> Any:
-    """`values` in a DataFrame with the columns of `X`, if that is one."""
-    return type(X)(values, columns=X.columns) if hasattr(X, "columns") else values
 
 
 def default_components(components: Any, decomposers: Collection[Any]) -> NDArray:

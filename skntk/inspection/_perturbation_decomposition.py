@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._utils.frames import framed_like
 from ..attacks import NTKAttack
-from ._arguments import as_sample, check_length, default_components, framed_like
+from ._arguments import as_sample, check_length, default_components
 from ._base import axes_grid
 from ._images import blank_axes, resolve_image_shape, show_image, show_signed
 

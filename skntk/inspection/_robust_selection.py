@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.frames import framed_like
 from .._utils.progress import track
 from ..attacks import NTKAttack
 from ..metrics import robust_accuracy_score
-from ._arguments import framed_like
 from ._base import single_axes
 
 __all__ = ["RobustSelectionDisplay"]

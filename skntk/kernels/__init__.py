@@ -5,6 +5,7 @@ from ._convolutional import ConvolutionalNTK
 from ._empirical import EmpiricalNTK
 from ._fully_connected import FullyConnectedNTK
 from ._neural_tangents import load as load_neural_tangents
+from ._pair import PairNTK
 from ._resolve import resolve_kernel
 from ._stax import StaxNTK
 from ._two_layer import TwoLayerNTK
@@ -14,6 +15,7 @@ __all__ = [
     "EmpiricalNTK",
     "FullyConnectedNTK",
     "NeuralTangentKernel",
+    "PairNTK",
     "StaxNTK",
     "TwoLayerNTK",
     "load_neural_tangents",

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import chebyshev
 
-__all__ = ["Angle", "computed_once", "inverse_sine", "relu_angle", "safe_inverse"]
+from ._once import computed_once
+
+__all__ = ["Angle", "inverse_sine", "relu_angle", "safe_inverse"]
 
 
 def _arcsin_coefficients(degree: int) -> np.ndarray:
@@ -51,22 +53,6 @@ def _polynomial(x: jax.Array, coefficients: Sequence[float] | np.ndarray) -> jax
     return value
 
 
-def computed_once(array: jax.Array, one: jax.Array | float) -> jax.Array:
-    """Array itself, which XLA will not compute anew for each of its uses.
-
-    On a CPU, XLA makes one loop an output and repeats in it whatever is cheap, so the layers
-    of a network were computed over and over; a division by a number that it does not know
-    is not cheap. (`jax.lax.optimization_barrier` does nothing there.)
-
-    Parameters
-    ----------
-    array : Array
-    one : Array of shape ()
-        1, known when it runs, but not when it is compiled.
-    """
-    return array / one
-
-
 class Angle:
     """Functions of the angle whose versine and coversine are given.
 
@@ -76,8 +62,6 @@ class Angle:
     coversine : Array, default=None
         None: the angle is a right one or less, as after a ReLU layer, so that 2 - versine
         has all of its digits.
-    one : Array of shape (), default=1
-        For `computed_once`.
 
     Attributes
     ----------
@@ -86,20 +70,15 @@ class Angle:
     sin, cos : Array
     """
 
-    def __init__(
-        self,
-        versine: jax.Array,
-        coversine: jax.Array | None = None,
-        one: jax.Array | float = 1.0,
-    ):
+    def __init__(self, versine: jax.Array, coversine: jax.Array | None = None):
         pi = jnp.asarray(np.pi, versine.dtype)
         if coversine is None:
-            self.theta = computed_once(_small_angle(versine), one)
+            self.theta = computed_once(_small_angle(versine))
             self.supplement = pi - self.theta
             self.sin, self.cos = jnp.sqrt(versine * (2 - versine)), 1 - versine
             return
         acute = versine < coversine
-        lesser = computed_once(_small_angle(jnp.minimum(versine, coversine)), one)
+        lesser = computed_once(_small_angle(jnp.minimum(versine, coversine)))
         self.theta = jnp.where(acute, lesser, pi - lesser)
         self.supplement = jnp.where(acute, pi - lesser, lesser)
         self.sin = jnp.sqrt(versine * coversine)

@@ -22,9 +22,10 @@ Pullback = Callable[[NDArray], NDArray]
 class NeuralTangentKernel(ABC):
     r"""Base class of all kernels :math:`\Theta(x, z)`.
 
-    A subclass implements `_gram`, `_diag` and `_linearize` on validated arrays of one
-    floating dtype, and stores its constructor's arguments under their own names, so
-    that scikit-learn's `clone` and a grid over ``kernel__depth`` work.
+    A new kernel is best derived from `PairNTK`, which asks for one function of a pair of samples.
+    A subclass of this class implements `_gram`, `_diag` and `_linearize` on validated arrays of
+    one floating dtype. Either stores its constructor's arguments under their own names, so that
+    scikit-learn's `clone` and a grid over ``kernel__depth`` work.
     """
 
     #: Samples on each side of a block in which a large Gram matrix is computed.
@@ -55,7 +56,8 @@ class NeuralTangentKernel(ABC):
         """
         X, right = self._validate(X, Z)
         _check_gram_memory(X, X if right is None else right)
-        return self._gram(X, right)
+        with np.errstate(all="ignore"):
+            return self._finite(self._gram(X, right), X, right)
 
     def diag(self, X: ArrayLike) -> NDArray:
         """Kernel of each point with itself.
@@ -70,7 +72,8 @@ class NeuralTangentKernel(ABC):
         diagonal : ndarray of shape (n,)
         """
         X, _ = self._validate(X, None)
-        return self._diag(X)
+        with np.errstate(all="ignore"):
+            return self._diag(X)
 
     def input_vjp(self, X: ArrayLike, Z: ArrayLike, W: ArrayLike) -> NDArray:
         r"""Gradient with respect to `X` of :math:`\sum_{ij} W_{ij} \Theta(x_i, z_j)`.
@@ -100,7 +103,8 @@ class NeuralTangentKernel(ABC):
         gradient = np.empty_like(X)
         for start in range(0, len(X), rows):
             block = slice(start, start + rows)
-            gradient[block] = self._vjp(X[block], right, W[block])
+            with np.errstate(all="ignore"):
+                gradient[block] = self._vjp(X[block], right, W[block])
         return gradient
 
     def linearize(self, X: ArrayLike, Z: ArrayLike) -> tuple[NDArray, Pullback]:
@@ -123,7 +127,9 @@ class NeuralTangentKernel(ABC):
         """
         X, right = self._validate(X, Z)
         _check_gram_memory(X, right, n_matrices=3)  # the kernel and its two derivatives
-        return self._linearize(X, right)
+        with np.errstate(all="ignore"):
+            gram, pullback = self._linearize(X, right)
+            return self._finite(gram, X, right), np.errstate(all="ignore")(pullback)
 
     @abstractmethod
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray: ...
@@ -137,13 +143,26 @@ class NeuralTangentKernel(ABC):
     def _vjp(self, X: NDArray, Z: NDArray, W: NDArray) -> NDArray:
         return self._linearize(X, Z)[1](W)
 
-    @abstractmethod
-    def _check_parameters(self, n_features: int) -> None:
-        """Raise for a wrong parameter; called before any work."""
+    def check_parameters(self, n_features: int) -> None:  # noqa: B027, for those without any
+        """Raise for a wrong parameter; called before any work. Without parameters, nothing is."""
+
+    def _finite(self, gram: NDArray, X: NDArray, Z: NDArray | None) -> NDArray:
+        """Give a Gram matrix back, or raise ValueError if it is not finite."""
+        # No entry is larger than the geometric mean of two on the diagonal.
+        probe = gram.diagonal() if Z is None else gram
+        if np.isfinite(probe.sum()) or np.isfinite(gram).all():
+            return gram
+        inputs = [X] if Z is None else [X, Z]
+        largest = max(float(np.abs(array).max()) for array in inputs)
+        raise ValueError(
+            f"{self!r} is not finite for {np.sum(~np.isfinite(gram)):,} of {gram.size:,} pairs of "
+            f"samples, whose largest input is {largest:.3g} in {gram.dtype}. Scale the inputs "
+            "(StandardScaler, or division by the largest), or check the kernel's parameters."
+        )
 
     def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:
         X = as_float_matrix(X, "X")
-        self._check_parameters(X.shape[1])
+        self.check_parameters(X.shape[1])
         if Z is None:
             return X, None
         Z = as_float_matrix(Z, "Z")

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from .._utils.precision import precision
 from .._utils.validation import check_integer, check_real
-from ._arc_cosine import Angle, computed_once, inverse_sine, relu_angle, safe_inverse
+from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
 from ._images import check_image_shape
+from ._once import computed_once, with_one
 from ._tiled import TiledNTK
 
 __all__ = ["ConvolutionalNTK"]
@@ -72,7 +73,7 @@ class ConvolutionalNTK(TiledNTK):
         self.weight_std = weight_std
         self.bias_std = bias_std
 
-    def _check_parameters(self, n_features: int) -> None:
+    def check_parameters(self, n_features: int) -> None:
         check_integer("depth", self.depth, low=1)
         check_image_shape(self.image_shape, n_features)
         check_real("weight_std", self.weight_std, low=0.0, strict=True)
@@ -106,21 +107,24 @@ class ConvolutionalNTK(TiledNTK):
 
 @partial(jax.jit, static_argnums=0)
 def _tile(depth, x, z, w, b, one):
-    return _network(depth, x[..., :, None], z[..., None, :], w, b, one)
+    with with_one(one):
+        return _network(depth, x[..., :, None], z[..., None, :], w, b)
 
 
 @partial(jax.jit, static_argnums=0)
 def _self_kernel(depth, x, w, b, one):
-    return _network(depth, x, x, w, b, one)
+    with with_one(one):
+        return _network(depth, x, x, w, b)
 
 
 @partial(jax.jit, static_argnums=0)
 def _tile_vjp(depth, x, z, weights, w, b, one):
-    _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b, one), x)
-    return vjp(weights)[0].reshape(-1, x.shape[-1]).T
+    with with_one(one):
+        _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b), x)
+        return vjp(weights)[0].reshape(-1, x.shape[-1]).T
 
 
-def _network(depth, x, z, w, b, one):
+def _network(depth, x, z, w, b):
     """Kernel of images (H, W, C, ...) that broadcast against each other.
 
     `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
@@ -139,7 +143,10 @@ def _network(depth, x, z, w, b, one):
         q_x, q_z = w * _patch_mean(q_x) + b, w * _patch_mean(q_z) + b
         s = (q_x + q_z - distance) / 2
         t = s + w * _patch_mean(t) if layer else s
-        distance, k0 = _relu(distance, q_x, q_z, one)
+        opposite = 2 * (q_x + q_z) - distance  # the parallelogram law
+        if layer == 0:
+            opposite = _with_all_digits(opposite, x, z, q_x, q_z, w, b)
+        distance, k0 = _relu(distance, opposite, q_x, q_z)
         t, q_x, q_z = k0 * t, q_x / 2, q_z / 2
     s = (q_x + q_z - distance) / 2
     return (w * (s + t) + b).mean(axis=(0, 1)) * length_x * length_z
@@ -162,27 +169,48 @@ def _patch_mean(pixels):
     return pixels / 9
 
 
-def _angle(distance, q_x, q_z, one):
+def _with_all_digits(opposite, x, z, q_x, q_z, w, b):
+    """Squared distance of pixels of x from those of -z, where a difference has lost the digits.
+
+    Images that are nearly opposite have such pixels; layers after a ReLU never do.
+    """
+
+    def by_sums():
+        # The bias is one more feature; it is the same on both sides.
+        return w * _patch_mean(((x + z) ** 2).sum(axis=2)) / x.shape[2] + 4 * b
+
+    near = jnp.any(opposite < 0.1 * jnp.sqrt(q_x) * jnp.sqrt(q_z))
+    return jax.lax.cond(near, by_sums, lambda: opposite)
+
+
+def _angle(distance, opposite, q_x, q_z):
     scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)
     gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
     # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
-    versine = jnp.where(scale > 0, (distance - gap**2) * safe_inverse(2 * scale), 1)
-    versine = computed_once(jnp.clip(versine, 0, 2), one)
-    return Angle(versine, 2 - versine, one), versine, scale, gap
+    versine, coversine = (
+        jnp.where(scale > 0, (square - gap**2) * safe_inverse(2 * scale), 1)
+        for square in (distance, opposite)
+    )
+    versine = computed_once(jnp.clip(versine, 0, 2))
+    return Angle(versine, jnp.clip(coversine, 0, 2)), versine, scale, gap
 
 
 @jax.custom_jvp
-def _relu(distance, q_x, q_z, one):
-    """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0."""
-    angle, versine, scale, gap = _angle(distance, q_x, q_z, one)
+def _relu(distance, opposite, q_x, q_z):
+    """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0.
+
+    `opposite`, the squared distance from the opposite vector, only lends its digits: it follows
+    from the others, and so do its derivatives.
+    """
+    angle, versine, scale, gap = _angle(distance, opposite, q_x, q_z)
     return gap**2 / 2 + scale * relu_angle(angle, versine), angle.supplement / (2 * np.pi)
 
 
 @_relu.defjvp
 def _relu_jvp(primals, tangents):
-    distance, q_x, q_z, one = primals
-    distance_dot, q_x_dot, q_z_dot, _ = tangents
-    angle, versine, scale, gap = _angle(distance, q_x, q_z, one)
+    distance, opposite, q_x, q_z = primals
+    distance_dot, _, q_x_dot, q_z_dot = tangents
+    angle, versine, scale, gap = _angle(distance, opposite, q_x, q_z)
     k0 = angle.supplement / (2 * np.pi)
     relu_distance = gap**2 / 2 + scale * relu_angle(angle, versine)
     # d k0 has the kink: 0 where the angle is 0 or pi.

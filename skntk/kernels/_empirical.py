@@ -133,7 +133,7 @@ class EmpiricalNTK(NeuralTangentKernel):
 
         return share * sum(linear_outputs(*draw, theta, X) for draw, theta in machines), pullback
 
-    def _check_parameters(self, n_features: int) -> None:
+    def check_parameters(self, n_features: int) -> None:
         check_integer("n_draws", self.n_draws, low=1)
         check_input_shape(self.input_shape, n_features)
         if self.n_draws != 1 and (self.params is not None or is_trained(self.module)):

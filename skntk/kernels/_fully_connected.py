@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._utils.validation import check_integer, check_real
-from ._arc_cosine import Angle, computed_once, inverse_sine, relu_angle, safe_inverse
+from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
+from ._once import computed_once
 from ._rotation_invariant import PairFunction, RotationInvariantNTK
 
 __all__ = ["FullyConnectedNTK"]
@@ -55,22 +56,22 @@ class FullyConnectedNTK(RotationInvariantNTK):
         self.weight_std = weight_std
         self.bias_std = bias_std
 
-    def _check_parameters(self, n_features: int) -> None:
+    def check_parameters(self, n_features: int) -> None:
         check_integer("depth", self.depth, low=0)
         check_real("weight_std", self.weight_std, low=0.0, strict=True)
         check_real("bias_std", self.bias_std, low=0.0)
 
-    def _pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
-        parameters = (self.weight_std**2, self.bias_std**2, float(n_features), 1.0)
-        return _of_depth(int(self.depth)), parameters
+    def pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
+        parameters = (self.weight_std**2, self.bias_std**2, float(n_features))
+        return _network_of_depth(int(self.depth)), parameters
 
 
 @cache
-def _of_depth(depth: int) -> Callable:
-    return partial(_fully_connected, depth)
+def _network_of_depth(depth: int) -> Callable:
+    return partial(_network, depth)
 
 
-def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d, one):
+def _network(depth, versine, coversine, x_norm, z_norm, w, b, d):
     """Recursion over layers of S, T and of their derivatives.
 
     A layer first adds the bias as one more coordinate, then maps the angle. `by_product`
@@ -78,9 +79,9 @@ def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d, one):
     """
     x = _AddedBias(x_norm * jnp.sqrt(w / d), b)
     z = _AddedBias(z_norm * jnp.sqrt(w / d), b)
-    versine = computed_once(_add_bias(versine, x, z), one)
-    coversine = computed_once(_add_bias(coversine, x, z, reflected=-1), one)
-    angle = Angle(versine, coversine, one)
+    versine = computed_once(_add_bias(versine, x, z))
+    coversine = computed_once(_add_bias(coversine, x, z, reflected=-1))
+    angle = Angle(versine, coversine)
     s = t = x.norm * z.norm * angle.cos
     s_by_product = t_by_product = jnp.ones_like(s)
     s_by_square = t_by_square = jnp.zeros_like(s)
@@ -104,7 +105,7 @@ def _fully_connected(depth, versine, coversine, x_norm, z_norm, w, b, d, one):
 
         x, z = (_AddedBias(jnp.sqrt(w / 2) * vector.norm, b) for vector in (x, z))
         versine = _add_bias(relu_angle(angle, versine), x, z)
-        angle = Angle(versine, one=one)
+        angle = Angle(versine)
         s = x.norm * z.norm * angle.cos
         t = s + w * k0 * t
     return t, t_by_product * w / d, t_by_square * w / d

@@ -72,5 +72,5 @@ def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
             f"kernel={kernel!r} must be a name or a kernel from skntk.kernels, "
             f"got {type(kernel).__name__}."
         )
-    kernel._check_parameters(n_features)
+    kernel.check_parameters(n_features)
     return kernel

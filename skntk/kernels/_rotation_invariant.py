@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .._utils.precision import precision
 from ._base import NeuralTangentKernel, Pullback
+from ._once import with_one
 from ._products import upper_products
 
 __all__ = ["PairFunction", "RotationInvariantNTK"]
@@ -45,8 +46,11 @@ class RotationInvariantNTK(NeuralTangentKernel):
     """Base of kernels given by a `PairFunction` and its parameters."""
 
     @abstractmethod
-    def _pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
-        """Return a module-level function (it keys the compilation cache) and its floats."""
+    def pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
+        """Give a `PairFunction` and its floats, for inputs of that many features.
+
+        The function keys the compilation cache: give the same one at every call.
+        """
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
         gram = upper_products(X) if Z is None else X @ Z.T
@@ -76,7 +80,7 @@ class _Pairs:
     """Applies a kernel's pair function to every pair of rows of X and Z."""
 
     def __init__(self, kernel: RotationInvariantNTK, X: NDArray, Z: NDArray | None):
-        function, parameters = kernel._pair_function(X.shape[1])
+        function, parameters = kernel.pair_function(X.shape[1])
         self.X, self.Z = X, X if Z is None else Z
         self.symmetric = Z is None
         self.dtype = X.dtype
@@ -84,6 +88,7 @@ class _Pairs:
         self.z_norms = self.x_norms if Z is None else _norms(Z)
         self.parameters = np.asarray(parameters, X.dtype)
         self.function = function
+        self.one = X.dtype.type(1)
 
     def fill(self, outputs: tuple[NDArray, ...], products: NDArray) -> None:
         """Write value (and derivatives) of all pairs; `products` may be `outputs[0]`.
@@ -112,7 +117,9 @@ class _Pairs:
         with precision(self.dtype):
             arrays = _spread(tile, x_norms, z_norms)
             near = _NEAR[self.dtype]
-            return _from_products(self.function, n_outputs, *arrays, self.parameters, near)
+            return _from_products(
+                self.function, n_outputs, *arrays, self.parameters, near, self.one
+            )
 
     def _put(
         self,
@@ -160,26 +167,28 @@ class _Pairs:
             flat = np.zeros((4, size), self.dtype)
             flat[:, : stop - start] = [pair[start:stop] for pair in pairs]
             with precision(self.dtype):
-                chunk = _from_angles(self.function, *flat, self.parameters)
+                chunk = _from_angles(self.function, *flat, self.parameters, self.one)
             for result, values in zip(results, chunk, strict=True):
                 result[start:stop] = np.asarray(values)[: stop - start]
         return results
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _from_products(function, n_outputs, products, x_norms, z_norms, parameters, near):
+def _from_products(function, n_outputs, products, x_norms, z_norms, parameters, near, one):
     scale = x_norms * z_norms
     positive = scale > 0
     cosine = jnp.where(positive, products / jnp.where(positive, scale, 1), 0)
     versine, coversine = jnp.clip(1 - cosine, 0, 2), jnp.clip(1 + cosine, 0, 2)
-    results = function(versine, coversine, x_norms, z_norms, *parameters)
+    with with_one(one):
+        results = function(versine, coversine, x_norms, z_norms, *parameters)
     n_near = jnp.sum((scale - jnp.abs(products) < near * scale) & positive)
     return *results[:n_outputs], n_near
 
 
 @partial(jax.jit, static_argnums=0)
-def _from_angles(function, versine, coversine, x_norms, z_norms, parameters):
-    return function(versine, coversine, x_norms, z_norms, *parameters)
+def _from_angles(function, versine, coversine, x_norms, z_norms, parameters, one):
+    with with_one(one):
+        return function(versine, coversine, x_norms, z_norms, *parameters)
 
 
 def _spread(tile: NDArray, x_norms: NDArray, z_norms: NDArray) -> Any:

@@ -61,7 +61,7 @@ class StaxNTK(TiledNTK):
         self.image_shape = image_shape
         self.tile_size = tile_size
 
-    def _check_parameters(self, n_features: int) -> None:
+    def check_parameters(self, n_features: int) -> None:
         if self.image_shape is not None:
             check_image_shape(self.image_shape, n_features)
         if self.tile_size is not None:

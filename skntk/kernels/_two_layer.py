@@ -26,10 +26,7 @@ class TwoLayerNTK(RotationInvariantNTK):
            [0. , 0.5]])
     """
 
-    def _check_parameters(self, n_features: int) -> None:
-        """There are none."""
-
-    def _pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
+    def pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
         return _two_layer, ()
 
 

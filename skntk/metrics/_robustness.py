@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d, gen_batches
 
+from .._utils.frames import framed_like
 from .._utils.precision import as_float_matrix
-from .._utils.targets import label_indices
+from .._utils.targets import as_columns, classify, label_indices
 from ..attacks import NTKAttack
 from ..attacks._differentiable import DifferentiableModel, as_differentiable
 from ..attacks._losses import LOSSES
@@ -60,11 +61,8 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
         )
     if attack.estimator is None:
         attack = _on(attack, estimator)
-    X_adv = attack.generate(X, y)
-    if hasattr(X, "columns"):
-        frame: Any = type(X)
-        X_adv = frame(X_adv, columns=X.columns)
-    return float(accuracy_score(np.asarray(y), estimator.predict(X_adv)))
+    X_adv = framed_like(X, attack.generate(X, y))
+    return float(accuracy_score(np.asarray(y), _predict(estimator, X_adv)))
 
 
 def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> float:
@@ -138,6 +136,13 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     """
     _check_attack(attack)
     return _RobustScorer(attack)
+
+
+def _predict(estimator: Any, X: Any) -> NDArray:
+    """Predicted labels, also of a `DifferentiableClassifier` without `predict`."""
+    if hasattr(estimator, "predict"):
+        return estimator.predict(X)
+    return estimator.classes_[classify(as_columns(np.asarray(estimator.decision_function(X))))]
 
 
 class _RobustScorer:

@@ -1,5 +1,6 @@
 """`KernelDynamicsTracker` through real training runs: whole, interrupted, resumed, refused."""
 
+import os
 import pickle
 import re
 import signal
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from flax import linen as nn
 from sklearn.base import clone
@@ -21,9 +23,10 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
-import skntk.dynamics._results
+import skntk.dynamics._record
 from skntk import AdversarialTraining, FlaxClassifier, KernelDynamicsTracker
 from skntk.dynamics import SnapshotError
+from skntk.dynamics._snapshots import SnapshotStore
 from skntk.kernels import EmpiricalNTK
 from skntk.networks import TwoLayerReLU
 
@@ -288,7 +291,6 @@ def test_in_memory_and_on_disk_are_the_same(tmp_path, uninterrupted, adversary):
     assert_same_results(loaded, uninterrupted[adversary])
     assert (loaded.top, loaded.every, loaded.n_samples) == (TOP, 1, 6)
     np.testing.assert_array_equal(loaded.labels, BATCH_LABELS)
-    assert stored._kernels == {} and loaded._kernels == {}
 
 
 @pytest.mark.parametrize("n_kernels", [0, 1, 2, 3, 6])
@@ -298,7 +300,7 @@ def test_blocks_of_any_size_give_the_same(tmp_path, monkeypatch, uninterrupted, 
     train(tracker, 6)
     # Before the patch: what is shared with other tests keeps what it computes, to the bit.
     expected = uninterrupted[None].distances_
-    monkeypatch.setattr(skntk.dynamics._results, "_BLOCK_BYTES", n_kernels * 18 * 18 * 8)
+    monkeypatch.setattr(skntk.dynamics._record, "_BLOCK_BYTES", n_kernels * 18 * 18 * 8)
     np.testing.assert_allclose(tracker.distances_, expected, rtol=1e-9, atol=1e-15)
     np.testing.assert_array_equal(tracker.distances_, tracker.distances_.T)
 
@@ -308,7 +310,7 @@ def quadratic(params, x):
 
 
 def test_never_all_kernels_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(skntk.dynamics._results, "_BLOCK_BYTES", 0)
+    monkeypatch.setattr(skntk.dynamics._record, "_BLOCK_BYTES", 0)
     rng = np.random.default_rng(0)
     tracker = KernelDynamicsTracker(rng.normal(size=(100, 4)), top=2, directory=tmp_path)
     weights, step = rng.normal(size=(2, 4, 1))
@@ -781,7 +783,63 @@ def test_wrong_records(tmp_path, apply_fn, params, step, error, match):
     tracker = KernelDynamicsTracker(np.eye(3), top=1, directory=tmp_path)
     with pytest.raises(error, match=match):
         tracker.record(apply_fn, params, step)
-    assert not len(tracker.steps_) and [*tmp_path.iterdir()] == [tmp_path / "settings.json"]
+    assert not len(tracker.steps_)
+    # B16: what failed is in nobody's way.
+    again = KernelDynamicsTracker(np.eye(3), top=2, directory=tmp_path)
+    again.record(quadratic, np.ones((3, 1)), 0)
+    assert KernelDynamicsTracker.load(tmp_path).steps_.tolist() == [0]
+
+
+def test_two_trackers_on_one_directory_replace_nothing(tmp_path):
+    """B8."""
+    one, other = (KernelDynamicsTracker(np.eye(3), top=1, directory=tmp_path) for _ in range(2))
+    one.record(quadratic, np.ones((3, 1)), 0)
+    kernel = one.kernel(0)
+    with pytest.raises(SnapshotError, match=r"step-0000000000.*already, recorded by another run"):
+        other.record(quadratic, 2 * np.ones((3, 1)), 0)
+    np.testing.assert_array_equal(KernelDynamicsTracker.load(tmp_path).kernel(0), kernel)
+
+
+def test_a_directory_is_held_while_a_network_is_trained(tmp_path):
+    """B8: the second to come is told who is there, before it trains."""
+    refused = []
+
+    class Rival:
+        def setup(self, estimator, context): ...
+        def teardown(self, estimator, context): ...
+        def on_fit_task_begin(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            with pytest.raises(SnapshotError, match=f"in use by process {os.getpid()} on") as error:
+                make_tracker(directory=tmp_path, resume=True)
+            refused.append(error)
+
+    tracker = make_tracker(directory=tmp_path)
+    network().set_callbacks(tracker, Rival()).fit(X, y)
+    assert refused
+    make_tracker(directory=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("missing", ["n_samples", "labels", "every", "top"])
+def test_settings_without_a_key_are_damage(tmp_path, missing):
+    """B12."""
+    KernelDynamicsTracker(np.eye(3), top=1, directory=tmp_path)
+    settings = SnapshotStore.open(tmp_path).settings
+    del settings[missing]
+    SnapshotStore(tmp_path, settings).save("step-0000000000", {"kernel": np.eye(3)}, network="")
+    with pytest.raises(SnapshotError, match=f"not those of a tracker: '{missing}'"):
+        KernelDynamicsTracker.load(tmp_path)
+
+
+def test_polars_frames():
+    """B13."""
+    frame = polars.DataFrame(X, schema=[f"pixel{k}" for k in range(X.shape[1])])
+    clf = network(adversary=ADVERSARY).set_callbacks(KernelDynamicsTracker(frame[:4], y[:4], top=2))
+    clf.fit(frame, y)
+    plain = network(adversary=ADVERSARY).set_callbacks(KernelDynamicsTracker(X[:4], y[:4], top=2))
+    plain.fit(X, y)
+    recorded, expected = clf._skl_callbacks[0], plain._skl_callbacks[0]
+    np.testing.assert_array_equal(recorded.distances_, expected.distances_)
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 3], [-1, 0, 1], [0.0, 1.0, 1.0], ["a", "b", "c"]])

@@ -169,6 +169,18 @@ def test_opposite_images(bias_std):
     assert_allclose(kernel(X, -X), expected, rtol=0, atol=1e-7 * np.abs(kernel(X)).max())
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("bias_std", [0.1, 0.0, 1e-3])
+@pytest.mark.parametrize("nearness", [0.0, 1e-6, 1e-4, 1e-2])
+def test_float32_keeps_the_digits_of_opposite_images(depth, bias_std, nearness):
+    X = images(8, (6, 6, 2))
+    kernel = ConvolutionalNTK(depth, image_shape=(6, 6, 2), bias_std=bias_std)
+    Z = -X + nearness * images(8, (6, 6, 2), seed=1)
+    expected = kernel(X, Z)
+    actual = kernel(X.astype(np.float32), Z.astype(np.float32))
+    assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(kernel(X)).max())
+
+
 # Gradients
 
 

@@ -23,6 +23,7 @@ from skntk import NTKClassifier, load_neural_tangents
 from skntk.kernels import (
     ConvolutionalNTK,
     FullyConnectedNTK,
+    PairNTK,
     StaxNTK,
     TwoLayerNTK,
     _rotation_invariant,
@@ -41,6 +42,20 @@ def two_hidden_layers():
     return stax.serial(*hidden, stax.Dense(1, **layer))
 
 
+def rational_quadratic(x, z, scale):
+    return 1 / (1 + jnp.sum((x - z) ** 2) / scale)
+
+
+class RationalQuadratic(PairNTK):
+    """A kernel as a user adds one, given to every test of this file that asks for no network."""
+
+    def __init__(self, scale=10.0):
+        self.scale = scale
+
+    def pair_function(self, n_features):
+        return rational_quadratic, (self.scale,)
+
+
 ROTATION_INVARIANT = {
     "linear": FullyConnectedNTK(0),
     "fc1": FullyConnectedNTK(1),
@@ -48,7 +63,10 @@ ROTATION_INVARIANT = {
     "fc2_no_bias": FullyConnectedNTK(2, weight_std=1.0, bias_std=0.0),
     "two_layer": TwoLayerNTK(),
 }
-NATIVE = ROTATION_INVARIANT | {"conv2": ConvolutionalNTK(2, image_shape=IMAGE)}
+NATIVE = ROTATION_INVARIANT | {
+    "conv2": ConvolutionalNTK(2, image_shape=IMAGE),
+    "new": RationalQuadratic(),
+}
 KERNELS = NATIVE | {"stax": StaxNTK(two_hidden_layers)}
 HOMOGENEOUS = {
     "linear": FullyConnectedNTK(0, bias_std=0.0),
@@ -227,7 +245,9 @@ def test_classifier_input_vjp_is_central_differences(kernel, n_classes, time):
     outputs = classifier.decision_function(Z)
     cotangents = gaussian(*outputs.shape, seed=3)
     gradient = classifier.input_vjp(Z, cotangents)
-    slopes = central_differences(classifier.decision_function, Z, step=1e-4)
+    slopes = central_differences(
+        lambda points: classifier.decision_function(points).reshape(20, -1), Z, step=1e-4
+    )
     expected = np.einsum("ir,ikr->ik", cotangents.reshape(20, -1), slopes)
     assert_close(gradient, expected, np.abs(gradient).max(), rtol=1e-6)
 
@@ -516,6 +536,40 @@ def test_pickles_after_use(kernel):
     copy = pickle.loads(pickle.dumps(kernel))
     assert copy.get_params() == kernel.get_params()
     assert_array_equal(copy(X), K)
+
+
+# B10, B9: inputs that overflow, and NumPy's error state
+
+
+@each({name: kernel for name, kernel in KERNELS.items() if name != "new"})  # which is bounded
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e25), (np.float64, 1e200)])
+def test_inputs_that_overflow_get_one_error(kernel, dtype, size):
+    X, Z = gaussian(5, D).astype(dtype), gaussian(3, D, seed=1).astype(dtype)
+    X[2] *= dtype(size)
+    message = rf"not finite for .* largest input is .*e\+.* in {np.dtype(dtype).name}. Scale"
+    with pytest.raises(ValueError, match=message):
+        kernel(X)
+    with pytest.raises(ValueError, match=message):
+        kernel(X, X)
+    with pytest.raises(ValueError, match=message):
+        kernel.linearize(X, X)
+    with pytest.raises(ValueError, match=message):
+        NTKClassifier(kernel).fit(X, [0, 1, 0, 1, 0])
+    assert np.isfinite(kernel(Z)).all()
+
+
+@each(KERNELS)
+def test_the_error_state_of_numpy_does_not_matter(kernel):
+    X, Z = gaussian(5, D), gaussian(3, D, seed=1)
+    X[0], Z[0] = 0, 1e-200
+    gram, gradient = kernel(X, Z), kernel.input_vjp(X, Z, np.ones((5, 3)))
+    with np.errstate(all="raise"):
+        assert_array_equal(kernel(X, Z), gram)
+        assert_array_equal(kernel.input_vjp(X, Z, np.ones((5, 3))), gradient)
+        linearized, pullback = kernel.linearize(X, Z)
+        assert_allclose(linearized, gram, rtol=1e-12, atol=1e-300)
+        assert_allclose(pullback(np.ones((5, 3))), gradient, rtol=1e-9, atol=1e-12)
+        kernel.diag(X)
 
 
 def test_nested_parameters_reach_the_kernel():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import warnings
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +18,67 @@ from ._geometry import (
     top_distances,
     top_eigenpairs,
 )
-from ._snapshots import SnapshotError, SnapshotStore
+from ._stores import Checkpoint, KernelStore
 
-__all__ = ["RecordedKernels"]
+__all__ = ["KernelRecord"]
 
 #: Bytes of kernels read into memory at a time, twice, for their products.
 _BLOCK_BYTES = 256 * 2**20
-_STEP_NAME = re.compile(r"step-[0-9]{10,}")
 
 
-class RecordedKernels:
-    """Kernels by step, in memory or in a store, and the results that follow from them.
+@dataclass(frozen=True, eq=False)
+class _Summary:
+    """What stays in memory of a kernel."""
+
+    norm: float
+    eigenvalues: NDArray
+    eigenvectors: NDArray
+    network: str
+
+
+def _summary(checkpoint: Checkpoint) -> _Summary:
+    norm, _ = normalize(checkpoint.kernel.astype(np.float64, copy=False))
+    return _Summary(norm, checkpoint.eigenvalues, checkpoint.eigenvectors, checkpoint.network)
+
+
+class KernelRecord:
+    """Kernels by step, and the results that follow from them.
 
     Of each kernel its norm and top eigenpairs are in memory. All results are in float64.
+
+    Parameters
+    ----------
+    store : KernelStore
+        Where the kernels are, and perhaps some are already.
+    top : tuple of int
+        Sizes p of the top eigenspaces that are followed.
     """
 
-    top: tuple[int, ...]
-    _store: SnapshotStore | None
-    _kernels: dict[int, NDArray]
-    _facts: dict[int, dict[str, Any]]
+    def __init__(self, store: KernelStore, top: tuple[int, ...]):
+        self.store, self.top = store, top
+        self._summaries: dict[int, _Summary] = {}
+        for step, checkpoint in store.checkpoints():
+            self._summaries[step] = _summary(checkpoint)
+
+    def __contains__(self, step: int) -> bool:
+        return step in self._summaries
+
+    def __len__(self) -> int:
+        return len(self._summaries)
+
+    def network(self, step: int) -> str:
+        """Digest of the network that a kernel is of."""
+        return self._summaries[step].network
+
+    def add(self, step: int, kernel: NDArray, network: str) -> None:
+        """Keep a kernel, with a digest of the network it is of."""
+        values, vectors = top_eigenpairs(kernel.astype(np.float64, copy=False), max(self.top))
+        checkpoint = Checkpoint(kernel, values, vectors, network)
+        with self.store.writing():
+            self.store.save(step, checkpoint)
+        for name in ("_distances", "_top_distances"):
+            self.__dict__.pop(name, None)
+        self._summaries[step] = _summary(checkpoint)
 
     def kernel(self, step: int) -> NDArray:
         """Kernel (N k, N k) at a recorded step; row index = sample * k + output.
@@ -48,14 +88,14 @@ class RecordedKernels:
         KeyError
             If the step was not recorded.
         """
-        if step not in self._facts:
+        if step not in self:
             raise KeyError(f"step={step!r} was not recorded; steps_ are {self.steps_.tolist()}.")
-        return self._read(step).copy()
+        return self.store.load(step).kernel.copy()
 
     @property
     def steps_(self) -> NDArray:
         """Steps that were recorded, in order."""
-        return np.array(sorted(self._facts), dtype=int)
+        return np.array(sorted(self._summaries), dtype=int)
 
     @property
     def eigenvalues_(self) -> NDArray:
@@ -97,44 +137,13 @@ class RecordedKernels:
         """Angle within the top eigenspaces, by p (T,)."""
         return {p: polar_from_distances(*self._top_distances[p])[1] for p in self.top}
 
-    def _save(self, step: int, kernel: NDArray, network: str) -> None:
-        """Keep a kernel, with a digest of the network it is of."""
-        values, vectors = top_eigenpairs(kernel.astype(np.float64, copy=False), max(self.top))
-        arrays = {"kernel": kernel, "eigenvalues": values, "eigenvectors": vectors}
-        if self._store is None:
-            self._kernels[step] = kernel
-        else:
-            self._store.save(_name(step), arrays, network=network)
-        self._learn(step, arrays, network)
-
-    def _learn(self, step: int, arrays: dict[str, NDArray], network: str) -> None:
-        for name in ("_distances", "_top_distances"):
-            self.__dict__.pop(name, None)
-        self._facts[step] = {
-            "network": network,
-            "norm": normalize(arrays["kernel"].astype(np.float64, copy=False))[0],
-            "eigenvalues": arrays["eigenvalues"],
-            "eigenvectors": arrays["eigenvectors"],
-        }
-
-    def _read_store(self) -> None:
-        """Learn all that can be read, with a warning for what cannot."""
-        assert self._store is not None
-        for name in filter(_STEP_NAME.fullmatch, self._store.names()):
-            try:
-                arrays, facts = self._store.load(name)
-            except SnapshotError as error:
-                warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=3)
-            else:
-                self._learn(int(name.removeprefix("step-")), arrays, facts["network"])
-
     def _stacked(self, name: str) -> NDArray:
-        if not self._facts:
+        if not self._summaries:
             raise NotFittedError(
                 "Nothing was recorded yet; fit a network with this tracker among its callbacks, "
                 "or call record."
             )
-        return np.stack([self._facts[step][name] for step in self.steps_.tolist()])
+        return np.stack([getattr(self._summaries[step], name) for step in self.steps_.tolist()])
 
     @cached_property
     def _distances(self) -> NDArray:
@@ -166,18 +175,9 @@ class RecordedKernels:
 
     def _unit_kernels(self, steps: list[int]) -> NDArray:
         """Kernels divided by their norms (S, N k, N k), in one allocation."""
-        n = len(self._facts[steps[0]]["eigenvectors"])
+        n = len(self._summaries[steps[0]].eigenvectors)
         units = np.empty((len(steps), n, n))
         for unit, step in zip(units, steps, strict=True):
-            norm = self._facts[step]["norm"] or 1.0
-            np.divide(self._read(step), norm, out=unit, dtype=np.float64)
+            norm = self._summaries[step].norm or 1.0
+            np.divide(self.store.load(step).kernel, norm, out=unit, dtype=np.float64)
         return units
-
-    def _read(self, step: int) -> NDArray:
-        if self._store is None:
-            return self._kernels[step]
-        return self._store.load(_name(step))[0]["kernel"]
-
-
-def _name(step: int) -> str:
-    return f"step-{step:010d}"

@@ -1,0 +1,112 @@
+"""Where recorded kernels are kept: in memory or in a directory, behind one interface."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from ._snapshots import SnapshotError, SnapshotStore
+
+__all__ = ["Checkpoint", "DirectoryStore", "KernelStore", "MemoryStore"]
+
+_STEP_NAME = re.compile(r"step-[0-9]{10,}")
+
+
+class Checkpoint(NamedTuple):
+    """A kernel, its top eigenpairs, and a digest of the network that it is of."""
+
+    kernel: NDArray
+    eigenvalues: NDArray
+    eigenvectors: NDArray
+    network: str
+
+
+class KernelStore(Protocol):
+    """What a record of kernels asks of the place where they are kept."""
+
+    def writing(self) -> AbstractContextManager:
+        """Context in which nobody else writes to it."""
+
+    def save(self, step: int, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint; one that is there is never replaced."""
+
+    def load(self, step: int) -> Checkpoint:
+        """Checkpoint of a step that is there."""
+
+    def checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
+        """Step and checkpoint of all that can be read, with a warning for what cannot."""
+
+
+class MemoryStore:
+    """Checkpoints in a dictionary."""
+
+    def __init__(self) -> None:
+        self._checkpoints: dict[int, Checkpoint] = {}
+
+    def writing(self) -> AbstractContextManager:
+        """Nobody else has it."""
+        return nullcontext()
+
+    def save(self, step: int, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint."""
+        self._checkpoints.setdefault(step, checkpoint)
+
+    def load(self, step: int) -> Checkpoint:
+        """Checkpoint of a step."""
+        return self._checkpoints[step]
+
+    def checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
+        """All of them."""
+        return iter(self._checkpoints.items())
+
+
+class DirectoryStore:
+    """Checkpoints as snapshots in a directory.
+
+    Parameters
+    ----------
+    snapshots : SnapshotStore
+    """
+
+    def __init__(self, snapshots: SnapshotStore):
+        self._snapshots = snapshots
+
+    def writing(self) -> AbstractContextManager:
+        """Hold the directory's lock."""
+        return self._snapshots.writing()
+
+    def save(self, step: int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint."""
+        arrays = checkpoint._asdict()
+        self._snapshots.save(_name(step), arrays, network=arrays.pop("network"))
+
+    def load(self, step: int) -> Checkpoint:
+        """Read the checkpoint of a step."""
+        arrays, facts = self._snapshots.load(_name(step))
+        return _checkpoint(arrays, facts)
+
+    def checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
+        """Read all of them, one at a time."""
+        for name in filter(_STEP_NAME.fullmatch, self._snapshots.names()):
+            try:
+                checkpoint = _checkpoint(*self._snapshots.load(name))
+            except SnapshotError as error:
+                warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=4)
+            else:
+                yield int(name.removeprefix("step-")), checkpoint
+
+
+def _name(step: int) -> str:
+    return f"step-{step:010d}"
+
+
+def _checkpoint(arrays: dict[str, NDArray], facts: dict[str, Any]) -> Checkpoint:
+    try:
+        return Checkpoint(**arrays, network=facts["network"])
+    except (TypeError, KeyError) as error:
+        raise SnapshotError(f"A checkpoint has other contents than a kernel's: {error}.") from error

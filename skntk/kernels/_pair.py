@@ -1,0 +1,107 @@
+"""Kernels given by one JAX function of a pair of samples: the way to add a kernel."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.precision import precision
+from ._once import with_one
+from ._tiled import TiledNTK
+
+__all__ = ["PairNTK"]
+
+
+class PairNTK(TiledNTK):
+    r"""Base of kernels given by a JAX function of a pair of samples.
+
+    A new kernel is a class with a constructor that stores its parameters under their own names,
+    and `pair_function`. Gram matrices, diagonals and input gradients, by automatic
+    differentiation, follow from it; so does a place wherever a kernel is accepted.
+
+    Where two samples meet, many kernels have a kink, and JAX then gives what the function's own
+    operations give: write it such that this is finite. (`jnp.where` around a square root needs
+    one inside as well.)
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from skntk.kernels import PairNTK
+    >>> def quadratic(x, z, offset):
+    ...     return (jnp.dot(x, z) + offset) ** 2
+    >>> class QuadraticKernel(PairNTK):
+    ...     def __init__(self, offset=1.0):
+    ...         self.offset = offset
+    ...
+    ...     def pair_function(self, n_features):
+    ...         return quadratic, (self.offset,)
+    >>> kernel = QuadraticKernel()
+    >>> X = np.array([[1.0, 0.0], [0.0, 2.0]])
+    >>> kernel(X)
+    array([[ 4.,  1.],
+           [ 1., 25.]])
+    >>> kernel.input_vjp(X[:1], X[1:], np.ones((1, 1)))
+    array([[0., 4.]])
+    """
+
+    #: Samples on each side of a tile of pairs.
+    tile_size = 64
+
+    @abstractmethod
+    def pair_function(self, n_features: int) -> tuple[Callable[..., jax.Array], tuple[float, ...]]:
+        """Give a function of (x (d,), z (d,), *floats) and the floats, for d features.
+
+        The function keys the compilation cache: give the same one at every call. Floats are
+        arguments, so that nothing is compiled again for others.
+        """
+
+    def _diag(self, X: NDArray) -> NDArray:
+        diagonal = np.empty(len(X), X.dtype)
+        for rows, x in self._blocks(X):
+            with precision(X.dtype):
+                values = np.asarray(_diagonal(*self._compiled_for(X), x))
+            diagonal[rows] = values[: rows.stop - rows.start]
+        return diagonal
+
+    def _tile_size(self, X: NDArray) -> int:
+        return self.tile_size
+
+    def _arrange(self, block: NDArray) -> NDArray:
+        return block
+
+    def _tile(self, x: NDArray, z: NDArray) -> Any:
+        return _tile(*self._compiled_for(x), x, z)
+
+    def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> Any:
+        return _tile_vjp(*self._compiled_for(x), x, z, weights)
+
+    def _compiled_for(self, X: NDArray) -> tuple[Callable[..., jax.Array], NDArray, Any]:
+        """Function of a pair, its floats, and the 1 of `computed_once`."""
+        function, parameters = self.pair_function(X.shape[1])
+        return function, np.asarray(parameters, X.dtype), X.dtype.type(1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile(function, parameters, one, x, z):
+    with with_one(one):
+        row = jax.vmap(lambda a, b: function(a, b, *parameters), (None, 0))
+        return jax.vmap(row, (0, None))(x, z)
+
+
+@partial(jax.jit, static_argnums=0)
+def _diagonal(function, parameters, one, x):
+    with with_one(one):
+        return jax.vmap(lambda a: function(a, a, *parameters))(x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _tile_vjp(function, parameters, one, x, z, weights):
+    _, vjp = jax.vjp(lambda x: _tile(function, parameters, one, x, z), x)
+    return vjp(weights)[0]
