@@ -27,7 +27,7 @@ __all__ = [
     "SpectralFeatureDecomposer",
     "load_neural_tangents",
 ]
-if not is_installed("flax", "optax"):  # `from skntk import *` takes what there is
+if not is_installed("optax"):  # `from skntk import *` takes what there is
     __all__.remove("FlaxClassifier")
 
 __version__ = "0.1.0"

@@ -11,15 +11,11 @@ os.environ["MPLBACKEND"] = "Agg"
 # Read once, when SciPy is first imported; scikit-learn's array-API checks skip without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
-for profile in ("default", "ci"):
-    settings.register_profile(
-        profile,
-        max_examples=200,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
-settings.load_profile("default")
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+# HYPOTHESIS_PROFILE=explore looks elsewhere at every run, and longer.
+settings.register_profile("default", max_examples=200, derandomize=True, **COMMON)
+settings.register_profile("explore", max_examples=1000, **COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def _wrong_skntk() -> str | None:

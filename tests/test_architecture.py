@@ -39,7 +39,7 @@ BELOW_THE_ESTIMATORS = ["kernels", "networks", "solvers", "_utils"]
 OWNERS = {
     "matplotlib": ["inspection"],
     "neural_tangents": ["kernels._neural_tangents"],
-    "flax": ["finite", "networks._linen", "networks._nnx", "networks._modules"],
+    "flax": ["networks._linen", "networks._nnx", "networks._modules"],
     "optax": ["finite"],
     "jax": ["kernels", "networks", "finite", "_utils.precision"],
     "jaxlib": [],

@@ -2,10 +2,99 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-__all__ = ["comparable"]
+import joblib
+import numpy as np
+
+__all__ = ["NoKeyError", "comparable", "value_key"]
+
+#: Packages whose functions and classes are the same wherever their names are.
+_LIBRARIES = ("builtins", "flax", "jax", "numpy", "optax", "scipy", "sklearn", "skntk")
+
+
+class NoKeyError(TypeError):
+    """Nothing tells an object from others for sure."""
+
+
+def value_key(value: Any, *, persistent: bool = False) -> Hashable:
+    """Key of a value, such as an estimator's parameters, for a cache that is never stale.
+
+    Arrays and containers are keyed by what they hold, estimators, kernels and dataclasses (Linen
+    modules are) by their class and parameters. A function is keyed by itself, as JAX does: one
+    that has been redefined under its old name is another. The key keeps it alive, so no other can
+    come to look like it.
+
+    Parameters
+    ----------
+    value : object
+    persistent : bool, default=False
+        Whether the key must outlive the process. Functions and classes then have none, but for
+        those of libraries, which go by their names.
+
+    Raises
+    ------
+    NoKeyError
+        If there is none.
+    """
+    key = functools.partial(value_key, persistent=persistent)
+    named = functools.partial(_definition_key, persistent=persistent)
+    kind = type(value)
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        return kind.__name__, repr(value)  # by which -0.0 is not 0.0, and NaN is NaN
+    if isinstance(value, type):
+        return named(value)
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        return named(kind), joblib.hash(value)
+    if isinstance(value, Mapping):
+        return named(kind), tuple((key(name), key(item)) for name, item in value.items())
+    if isinstance(value, set | frozenset):
+        return named(kind), frozenset(map(key, value))
+    if isinstance(value, tuple | list):
+        return named(kind), tuple(map(key, value))
+    if isinstance(value, functools.partial):
+        return "partial", key(value.func), key(value.args), key(value.keywords)
+    if inspect.ismethod(value):
+        return "method", key(value.__func__), key(value.__self__)
+    if hasattr(value, "__array__"):
+        return _array_key(np.asarray(value), key)
+    if hasattr(value, "get_params"):
+        return named(kind), key(value.get_params(deep=False))
+    if dataclasses.is_dataclass(value):
+        fields = [field.name for field in dataclasses.fields(value) if field.name != "parent"]
+        return named(kind), tuple((name, key(getattr(value, name))) for name in fields)
+    if callable(value):
+        return _function_key(value, named)
+    raise NoKeyError(f"{value!r} has no key.")
+
+
+def _array_key(array: np.ndarray, key: Any) -> Hashable:
+    if array.dtype.hasobject:
+        return "array", array.shape, tuple(map(key, array.ravel().tolist()))
+    return "array", array.shape, array.dtype.str, joblib.hash(np.ascontiguousarray(array))
+
+
+def _function_key(function: Any, named: Any) -> Hashable:
+    """Key of a function, or of what JAX has made of one, of which copies are not equal."""
+    rules = [getattr(function, name, None) for name in ("jvp", "fwd", "bwd")]
+    parts = [inspect.unwrap(part) for part in (function, *rules) if part is not None]
+    if not all(inspect.isroutine(part) for part in parts):
+        raise NoKeyError(f"{function!r} has no key.")
+    return type(function).__name__, *map(named, parts)
+
+
+def _definition_key(definition: Any, persistent: bool) -> Hashable:
+    """Key of a function or class: itself, or the name that it is sure to have again."""
+    if not persistent:
+        return definition
+    module, name = str(definition.__module__), definition.__qualname__
+    if module.partition(".")[0] not in _LIBRARIES or "<" in name:
+        raise NoKeyError(f"{definition!r} may be another in another process.")
+    return f"{module}.{name}"
 
 
 class _Partial(functools.partial):

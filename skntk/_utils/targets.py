@@ -34,6 +34,7 @@ def encode_targets(y: ArrayLike) -> tuple[NDArray, NDArray]:
     ValueError
         If `y` is not a vector of at least two classes.
     """
+    _check_one_type(y)
     check_classification_targets(y)
     classes, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
     if len(classes) < 2:
@@ -42,6 +43,20 @@ def encode_targets(y: ArrayLike) -> tuple[NDArray, NDArray]:
             "least two classes."
         )
     return classes, indices
+
+
+def _check_one_type(y: Any) -> None:
+    """Raise TypeError for labels that have no order among each other."""
+    labels = np.asarray(y)
+    if labels.dtype != object:
+        return
+    kinds = {str if isinstance(label, str) else type(label) for label in labels.ravel().tolist()}
+    if len(kinds) > 1 and str in kinds:
+        names = sorted(kind.__name__ for kind in kinds)
+        raise TypeError(
+            f"y mixes labels of types {' and '.join(names)}; give labels of one type, for instance "
+            "np.asarray(y, dtype=str)."
+        )
 
 
 def one_hot_or_sign(indices: NDArray, n_classes: int, dtype: np.dtype) -> NDArray:

@@ -15,6 +15,7 @@ __all__ = [
     "check_norm",
     "check_option",
     "check_real",
+    "check_ridge",
 ]
 
 
@@ -42,6 +43,18 @@ def check_real(
     if np.isnan(number) or too_low or (np.isinf(number) and not allow_inf):
         finite = "" if allow_inf else " and finite"
         raise ValueError(f"{name}={value!r} is out of range; give a number {bound}{finite}.")
+    return number
+
+
+def check_ridge(alpha: Any, dtype: Any = np.float64) -> float:
+    """Return a ridge as a float; raise unless it is 0 or more and far from overflow in `dtype`."""
+    number = check_real("alpha", alpha, low=0.0)
+    largest = float(np.finfo(dtype).max) / 1e6
+    if number > largest:
+        raise ValueError(
+            f"alpha={alpha!r} overflows in {np.dtype(dtype).name}; give at most {largest:.0e}, or "
+            "float64 inputs."
+        )
     return number
 
 

@@ -172,6 +172,7 @@ class NTKAttack(BaseEstimator):
         """
         return self.run(X, y, epsilons=[self.eps]).X_adv[0]
 
+    @np.errstate(all="ignore")  # tiny numbers vanish, and what is not finite is counted
     def run(
         self, X: ArrayLike, y: ArrayLike | None = None, *, epsilons: Sequence[Any]
     ) -> AttackResult:

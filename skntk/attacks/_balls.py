@@ -131,6 +131,7 @@ class L2Ball(Ball):
         return points if self.box is None else np.clip(points, *self.box)
 
 
+@np.errstate(under="ignore")  # of a point at 0
 def _moved(center: NDArray, delta: NDArray) -> NDArray:
     """``center + delta`` in the dtype of the center, never further away by rounding."""
     points = (center + delta).astype(center.dtype)

@@ -54,6 +54,7 @@ def check_order(clip_values: Any, low: Any, high: Any) -> None:
         raise ValueError(f"clip_values={clip_values!r} has a low above its high; give (low, high).")
 
 
+@np.errstate(under="ignore")  # of a bound of 0
 def _round_inward(bound: NDArray, X: NDArray, inward: float) -> NDArray:
     """`bound` in the dtype of `X`, an ulp further in where rounding would leave the box.
 

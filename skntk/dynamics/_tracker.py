@@ -21,7 +21,13 @@ from ..attacks._box import check_clip_values
 from ..finite._adversarial_training import AdversarialTraining
 from ..finite._outputs import attack
 from ..kernels._tangent_kernel import tangent_gram
-from ..networks._function import FunctionNetwork, as_leaves, as_numpy, count_outputs
+from ..networks._function import (
+    FunctionNetwork,
+    as_leaves,
+    as_numpy,
+    check_rowwise,
+    count_outputs,
+)
 from ._record import KernelRecord
 from ._snapshots import SnapshotError, SnapshotStore
 from ._stores import DirectoryStore, KernelStore, MemoryStore
@@ -230,6 +236,7 @@ class KernelDynamicsTracker:
         network = FunctionNetwork(apply_fn, self.X.shape[1:])
         X = self.X.reshape(len(self.X), -1)
         n_outputs = count_outputs(network, params, {}, X.shape[1])
+        check_rowwise(network, params, {}, X.shape[1], X.dtype)
 
         def kernel() -> NDArray:
             attack = partial(self._attacked, network, params, n_outputs)

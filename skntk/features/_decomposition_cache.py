@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
 import joblib
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
 
+from .._utils.keys import NoKeyError, value_key
 from ._decomposer import SpectralFeatureDecomposer
 
 __all__ = ["cached_decomposition", "decompose_and_score"]
@@ -36,21 +37,20 @@ def decompose_and_score(
 class _RecentResults:
     """Results of `decompose_and_score` in this process, the oldest dropped first.
 
-    What does not pickle, such as a kernel made of closures, cannot be told apart and is
-    decomposed every time.
+    What has no key, such as a kernel of a trained NNX module, is decomposed every time.
     """
 
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
-        self.results: OrderedDict[str, SpectralFeatureDecomposer] = OrderedDict()
+        self.results: OrderedDict[Hashable, SpectralFeatureDecomposer] = OrderedDict()
         self.lock = threading.Lock()
 
     def __call__(
         self, decomposer: SpectralFeatureDecomposer, *arguments: Any
     ) -> SpectralFeatureDecomposer:
         try:
-            key = joblib.hash((type(decomposer), decomposer.get_params(), *arguments))
-        except (pickle.PicklingError, AttributeError, TypeError):
+            key = value_key((decomposer, *arguments))
+        except NoKeyError:
             return decompose_and_score(decomposer, *arguments)
         with self.lock:
             result = self.results.get(key)
@@ -59,7 +59,7 @@ class _RecentResults:
         self._keep(key, result)
         return result
 
-    def _keep(self, key: str, result: SpectralFeatureDecomposer) -> None:
+    def _keep(self, key: Hashable, result: SpectralFeatureDecomposer) -> None:
         with self.lock:
             self.results[key] = result
             self.results.move_to_end(key)
@@ -81,8 +81,38 @@ def _read_only(decomposer: SpectralFeatureDecomposer) -> SpectralFeatureDecompos
 _RECENT = _RecentResults(max_bytes=2 * 2**30)
 
 
+class _StoredResults:
+    """Results of `decompose_and_score` in a joblib Memory, which outlives the process.
+
+    What may be another thing under the same name in another process, such as a kernel of one's
+    own functions or classes, is decomposed every time.
+    """
+
+    def __init__(self, memory: joblib.Memory):
+        self.memory = memory
+
+    def __call__(
+        self, decomposer: SpectralFeatureDecomposer, *arguments: Any
+    ) -> SpectralFeatureDecomposer:
+        try:
+            key = joblib.hash(value_key((decomposer, *arguments), persistent=True))
+        except NoKeyError:
+            return decompose_and_score(decomposer, *arguments)
+        return self.memory.cache(_by_key, ignore=["decomposer", "arguments"])(
+            key, decomposer, arguments
+        )
+
+
+def _by_key(
+    key: str, decomposer: SpectralFeatureDecomposer, arguments: tuple
+) -> SpectralFeatureDecomposer:
+    return decompose_and_score(decomposer, *arguments)
+
+
 def cached_decomposition(memory: Any) -> Any:
     """`decompose_and_score` behind a cache: "auto", a directory, a joblib Memory, or None."""
     if isinstance(memory, str) and memory == "auto":
         return _RECENT
-    return check_memory(memory).cache(decompose_and_score)
+    if memory is None:
+        return decompose_and_score
+    return _StoredResults(check_memory(memory))

@@ -6,12 +6,12 @@ from .._utils.optional import import_for, is_installed
 from ._adversarial_training import AdversarialTraining
 
 __all__ = ["AdversarialTraining", "FlaxClassifier"]
-if not is_installed("flax", "optax"):
+if not is_installed("optax"):
     __all__.remove("FlaxClassifier")
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Flax when it is asked for: Flax is an optional dependency."""
+    """Import what needs Optax when it is asked for: it is an optional dependency."""
     if name != "FlaxClassifier":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_for(name, "._classifier", __name__, extra="flax").FlaxClassifier

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
+from .._utils.copying import copy_module
 from .._utils.precision import precision
 from .._utils.targets import encode_targets, label_indices
 from .._utils.validation import check_integer, check_option
@@ -20,6 +22,7 @@ from ..networks._function import (
     as_numpy,
     check_input_shape,
     check_outputs,
+    check_rowwise,
     draw_parameters,
 )
 from ..networks._resolve import make_network, wrap_trained
@@ -29,6 +32,13 @@ from ._prediction import check_adversary
 from ._training import LOSSES
 
 __all__ = ["FlaxClassifier"]
+
+#: All that `fit` sets.
+_FITTED = (
+    *("params_", "constants_", "origin_", "anchor_", "classes_", "history_", "n_epochs_"),
+    *("n_features_in_", "feature_names_in_"),
+    *("_network", "_random", "_optimizer", "_optimizer_state", "_fitted_with"),
+)
 
 
 class FlaxClassifier(TrainingMixin, BaseEstimator):
@@ -189,6 +199,7 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         network, *trees = wrap_trained(module, params, input_shape)
         trained, constants = map(as_numpy, trees)
         check_outputs(network, trained, constants, n_features, len(labels))
+        check_rowwise(network, trained, constants, n_features, np.dtype(np.float32))
         random = check_random_state(classifier.random_state)
         classifier._begin(network, trained, constants, labels, random)
         classifier.n_features_in_ = n_features
@@ -222,11 +233,30 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         ValueError
             For wrong parameters, inputs that are not finite, or a single class.
         FloatingPointError
-            If the loss or the parameters are no longer finite: the state before that epoch is
-            kept.
+            If the loss or the parameters are no longer finite.
+
+        Notes
+        -----
+        A fit that fails, or is interrupted, leaves the estimator as it was before with
+        ``warm_start=True``, and not fitted otherwise.
         """
         self._check_parameters()
         continuing = self.warm_start and hasattr(self, "params_")
+        before = {name: vars(self)[name] for name in _FITTED if continuing and name in vars(self)}
+        try:
+            if continuing:
+                self._check_unchanged()
+                self._random = copy.deepcopy(before["_random"])
+                self.history_ = dict(before["history_"])
+            self._fit(X, y, X_val, y_val, continuing)
+        except BaseException:
+            for name in _FITTED:
+                self.__dict__.pop(name, None)
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit(self, X: Any, y: Any, X_val: Any, y_val: Any, continuing: bool) -> None:
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", reset=not continuing
         )
@@ -242,10 +272,24 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
             self._initialise(X, classes)
         with precision(X.dtype):
             self._train(X, labels, validation)
-        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "params_")
+
+    def __sklearn_clone__(self) -> FlaxClassifier:
+        other = super().__sklearn_clone__()
+        other.module = copy_module(self.module)
+        return other
+
+    def _check_unchanged(self) -> None:
+        """Raise if another network is asked for than the one that is to be trained on."""
+        for name, before in self._fitted_with.items():
+            now = getattr(self, name)
+            if not (now is before or now == before):
+                raise ValueError(
+                    f"{name} was changed since the last fit, which warm_start=True would go on "
+                    "with; put it back, or fit anew with warm_start=False."
+                )
 
     def _check_parameters(self) -> None:
         check_option("loss", self.loss, tuple(LOSSES))
@@ -288,6 +332,7 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
         params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)
         check_outputs(network, params, constants, n_features, len(classes))
+        check_rowwise(network, params, constants, n_features, X.dtype)
         self._begin(network, params, constants, classes, random)
 
     def _begin(
@@ -301,6 +346,8 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         self.classes_ = classes
         self.n_epochs_ = 0
         self.history_ = {"loss": np.empty(0)}
+        names = ("module", "input_shape", "centered")
+        self._fitted_with = {name: getattr(self, name) for name in names}
         self._optimizer = self._optimizer_state = None
 
     def _resume(self, dtype: np.dtype) -> None:

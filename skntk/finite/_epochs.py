@@ -63,9 +63,8 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
         # The loss was met before the last step, so it does not show what that step did.
         if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in jax.tree.leaves(params))):
             raise FloatingPointError(
-                f"Training diverged in epoch {self.n_epochs_ + 1}, of loss {loss}; the state "
-                f"before it is kept. Lower learning_rate={self.learning_rate!r}, or centre the "
-                "inputs."
+                f"Training diverged in epoch {self.n_epochs_ + 1}, of loss {loss}. Lower "
+                f"learning_rate={self.learning_rate!r}, or centre the inputs."
             )
         self.params_, self._optimizer_state = params, optimizer_state
         self.n_epochs_ += 1

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils.fit_progress import FitProgress
 from .._utils.memory import available_bytes, check_memory
 from .._utils.targets import encode_targets, one_hot_or_sign
-from .._utils.validation import check_boolean, check_integer, check_option, check_real
+from .._utils.validation import check_boolean, check_integer, check_option, check_real, check_ridge
 from .._utils.warnings import warn_user
 from ..solvers import (
     SOLVERS,
@@ -162,6 +162,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         # A fit that fails must not leave the answers of an earlier one.
         self.__dict__.pop("dual_coef_", None)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_ridge(self.alpha, X.dtype)
         self.classes_, indices = encode_targets(y)
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         self._set_kernel(X)
@@ -201,7 +202,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
-        alpha = self._alpha if alpha is None else check_real("alpha", alpha, low=0.0)
+        alpha = self._alpha if alpha is None else check_ridge(alpha, self._targets.dtype)
         if self._spectrum is None and (time, alpha) == (self.time, self._alpha):
             return copy.copy(self)
         if self._spectrum is None:
@@ -219,7 +220,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_real("time", self.time, low=0.0, allow_inf=True)
-        check_real("alpha", self.alpha, low=0.0)
+        check_ridge(self.alpha)
         check_option("solver", self.solver, ("auto", *SOLVERS))
         check_integer("max_iter", self.max_iter, low=1)
         check_boolean("multi_output", self.multi_output)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from .._utils.fit_progress import FitProgress
 from .._utils.targets import classify, encode_targets, one_hot_or_sign
-from .._utils.validation import check_real
+from .._utils.validation import check_real, check_ridge
 from .._utils.warnings import warn_user
 from ..solvers import Spectrum, ill_conditioned
 from ._kernel_machine import KernelMachineMixin
@@ -126,6 +126,8 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         self._check_attack()
         self.__dict__.pop("dual_coef_", None)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        for alpha in alphas:
+            check_ridge(alpha, X.dtype)
         self.classes_, indices = encode_targets(y)
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         self._set_kernel(X)

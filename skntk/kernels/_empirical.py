@@ -9,8 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from .._utils.copying import clone_parameter
 from .._utils.validation import check_integer
-from ..networks._function import as_numpy, check_input_shape, count_outputs, draw_parameters
+from ..networks._function import (
+    as_numpy,
+    check_input_shape,
+    check_rowwise,
+    count_outputs,
+    draw_parameters,
+)
 from ..networks._resolve import is_trained, make_network, wrap_trained
 from ._base import NeuralTangentKernel, Pullback
 from ._linear_network import linear_outputs, linear_vjp, weighted_jacobian
@@ -78,6 +85,10 @@ class EmpiricalNTK(NeuralTangentKernel):
         self.input_shape = input_shape
         self.n_draws = n_draws
         self.random_state = random_state
+
+    def __sklearn_clone__(self) -> EmpiricalNTK:
+        parameters = self.get_params()
+        return type(self)(**{name: clone_parameter(p) for name, p in parameters.items()})
 
     def full(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
         """Kernel between all outputs.
@@ -172,13 +183,13 @@ class EmpiricalNTK(NeuralTangentKernel):
         if is_trained(self.module) or self.params is not None:
             network, *trees = wrap_trained(self.module, self.params, self.input_shape)
             params, constants = (as_numpy(tree, X.dtype) for tree in trees)
-            count_outputs(network, params, constants, n_features)
+            _check(network, params, constants, X)
             yield network, params, constants
             return
         network = make_network(self.module, self.input_shape, 1)
         for seed in self._seeds():
             params, constants = draw_parameters(network, int(seed), n_features, X.dtype)
-            count_outputs(network, params, constants, n_features)
+            _check(network, params, constants, X)
             yield network, params, constants
 
     def _seeds(self) -> NDArray:
@@ -189,3 +200,9 @@ class EmpiricalNTK(NeuralTangentKernel):
             self._drawn_seeds = random.randint(2**31, size=self.n_draws)
             self._drawn_for = wanted
         return self._drawn_seeds
+
+
+def _check(network: Any, params: Any, constants: Any, X: NDArray) -> None:
+    """Raise ValueError unless the network has outputs, each of its own sample alone."""
+    count_outputs(network, params, constants, X.shape[1])
+    check_rowwise(network, params, constants, X.shape[1], X.dtype)

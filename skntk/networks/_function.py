@@ -36,6 +36,10 @@ __all__ = [
 class Network(Protocol):
     """A network f(x; w): `init` draws its weights, `apply` evaluates it on a batch."""
 
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Return trainable parameters and everything that stays as it is."""
 
@@ -49,6 +53,11 @@ class FunctionNetwork:
 
     function: Any
     input_shape: tuple[int, ...] | None
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Not there: a function does not say what its parameters are."""
@@ -149,8 +158,8 @@ def check_rowwise(
     # What is no number is no evidence; training tells of it by itself.
     if np.isfinite(scale) and np.abs(together - alone).max() > 1e-3 * scale:
         raise ValueError(
-            f"module={network!r} gives a sample other outputs in a batch than alone, so it is no "
-            "function of one sample: a normalisation over the batch, or a random layer that is "
+            f"module {network.name!r} gives a sample other outputs in a batch than alone, so it is "
+            "no function of one sample: a normalisation over the batch, or a random layer that is "
             "active. Use LayerNorm or GroupNorm, and inference mode."
         )
 

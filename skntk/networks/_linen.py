@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
 import jax
 from flax import linen
 
+from .._utils.copying import copy_module
 from ._function import refuse_batch_statistics, shaped
 
 __all__ = ["LinenNetwork", "is_linen", "wrap_linen", "wrap_linen_variables"]
@@ -20,6 +20,11 @@ class LinenNetwork:
 
     module: linen.Module
     input_shape: tuple[int, ...] | None
+
+    @property
+    def name(self) -> str:
+        """Name of the module's class."""
+        return type(self.module).__name__
 
     def __hash__(self) -> int:
         # Not the module's: fields given as lists, as the layers of nn.Sequential, have none.
@@ -45,7 +50,7 @@ def is_linen(module: Any) -> bool:
 def wrap_linen(module: Any, shape: tuple[int, ...] | None, n_outputs: int) -> LinenNetwork:
     """Network of a module or class; a field ``n_outputs`` of None becomes what is needed."""
     # A copy: what is compiled for must not change with a list among the user's fields.
-    module = module() if isinstance(module, type) else copy.deepcopy(module)
+    module = module() if isinstance(module, type) else copy_module(module)
     if getattr(module, "n_outputs", n_outputs) is None:
         module = module.clone(n_outputs=n_outputs)
     return LinenNetwork(module, shape)
@@ -56,7 +61,7 @@ def wrap_linen_variables(
 ) -> tuple[LinenNetwork, Any, Any]:
     """Network, parameters and constants of a module with its variables, or its parameters."""
     variables = dict(variables) if "params" in variables else {"params": variables}
-    network = LinenNetwork(copy.deepcopy(module), shape)
+    network = LinenNetwork(copy_module(module), shape)
     return network, variables.pop("params"), _constants(variables)
 
 

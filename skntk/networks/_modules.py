@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -11,7 +12,24 @@ from flax import linen as nn
 __all__ = ["CIFARConvNet", "MNISTConvNet", "TwoLayerReLU"]
 
 
-class TwoLayerReLU(nn.Module):
+class _ByValue:
+    """Makes a module's copies, and its bytes in a pickle, those of any module equal to it.
+
+    Flax numbers every module that is made, and a number that is copied or pickled along makes
+    scikit-learn take a copy for something else.
+    """
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+        fields.pop("parent", None)
+        return _make, (type(self), tuple(fields.items()))
+
+
+def _make(module: type, fields: tuple[tuple[str, Any], ...]) -> nn.Module:
+    return module(**dict(fields))
+
+
+class TwoLayerReLU(_ByValue, nn.Module):
     r"""Two-layer network of which only the first layer is trained (Eq. 41).
 
     :math:`f(x) = A \max(W x, 0) / \sqrt m` with A frozen at random signs and W initially
@@ -56,7 +74,7 @@ class TwoLayerReLU(nn.Module):
         return hidden @ signs.value.astype(hidden.dtype) / jnp.sqrt(self.width).astype(hidden.dtype)
 
 
-class MNISTConvNet(nn.Module):
+class MNISTConvNet(_ByValue, nn.Module):
     """Convolutions of 32 and 64 channels, each pooled; a dense layer of 256 (App. E).
 
     Parameters
@@ -81,7 +99,7 @@ class MNISTConvNet(nn.Module):
         return nn.Dense(self.n_outputs)(x)
 
 
-class CIFARConvNet(nn.Module):
+class CIFARConvNet(_ByValue, nn.Module):
     """Six convolutions, 32-32-64-64-128-128, pooled after the second and the last (App. E).
 
     Parameters

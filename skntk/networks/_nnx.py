@@ -23,12 +23,18 @@ class NNXNetwork:
     # How to put a plain dictionary of arrays back into states; no part of the identity.
     templates: Any = dataclasses.field(hash=False, compare=False)
     factory: Any = None
+    module_name: str = dataclasses.field(default="", hash=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the module's class."""
+        return self.module_name
 
     def __reduce__(self) -> Any:
         # The graph may hold activations such as jnp.tanh, which do not pickle; a factory does.
         if self.factory is not None:
             return wrap_nnx_factory, (self.factory, self.input_shape)
-        return NNXNetwork, (self.graph, self.input_shape, self.templates)
+        return NNXNetwork, (self.graph, self.input_shape, self.templates, None, self.module_name)
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Draw parameters; NNX modules know their input shape."""
@@ -55,7 +61,8 @@ def wrap_nnx(
     """Network, parameters and constants of a module, which is left as it is."""
     graph, *states = _split(nnx.merge(*nnx.split(module)))
     params, constants = map(nnx.to_pure_dict, states)
-    return NNXNetwork(graph, shape, tuple(states)), params, constants
+    network = NNXNetwork(graph, shape, tuple(states), module_name=type(module).__name__)
+    return network, params, constants
 
 
 def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
@@ -76,7 +83,8 @@ def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
     if not isinstance(built, nnx.Module):
         raise TypeError(f"module={factory!r} made a {type(built).__name__}, not an NNX module.")
     graph, *templates = _split(built)
-    return NNXNetwork(graph, shape, tuple(templates), comparable(factory))
+    name = type(built).__name__
+    return NNXNetwork(graph, shape, tuple(templates), comparable(factory), name)
 
 
 def _build(factory: Any, key: jax.Array) -> nnx.Module:

@@ -66,7 +66,7 @@ def _as_shape(input_shape: Any) -> tuple[int, ...] | None:
 
 def _flax_is_loaded() -> bool:
     """Whether Flax was imported: before that, nothing can be one of its modules."""
-    return "flax" in sys.modules
+    return sys.modules.get("flax") is not None
 
 
 def _is_linen(module: Any) -> bool:

@@ -27,6 +27,7 @@ class Spectrum:
     eigenvalues: NDArray
     eigenvectors: NDArray
 
+    @np.errstate(under="ignore")
     def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
         """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7)."""
         phi = self.filter(time, alpha)

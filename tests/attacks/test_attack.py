@@ -948,3 +948,20 @@ def test_clone_keeps_every_parameter():
     copy = clone(attack)
     np.testing.assert_array_equal(copy.eps, attack.eps)
     assert (copy.norm, copy.clip_values) == (2, None)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("norm", [np.inf, 2])
+@pytest.mark.parametrize("loss", ["cross_entropy", "linear", "max_l1", "sum_delta"])
+def test_the_error_state_of_numpy_does_not_matter(norm, loss, dtype):
+    """B9: a bound of 0 raised FloatingPointError."""
+    problem = Problem(3)
+    X = problem.X.astype(dtype)
+    X[0] = 0
+    attack = problem.attack(eps=0.2, norm=norm, loss=loss, method="pgd", num_random_init=1)
+    low = min(0.0, float(X.min()))
+    attack.set_params(clip_values=(low, float(X.max())), random_state=0)
+    expected = attack.generate(X, problem.y)
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(attack.generate(X, problem.y), expected)
+        attack.run(X, problem.y, epsilons=[0.0, 1e-300, 0.2])

@@ -23,8 +23,16 @@ from sklearn.preprocessing import (
 )
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 
-from skntk import AffineMap, NTKAttack, NTKClassifier
+from skntk import (
+    AffineMap,
+    NTKAttack,
+    NTKClassifier,
+    RobustFeatureSelector,
+    SpectralFeatureDecomposer,
+)
+from skntk.attacks import DifferentiableClassifier
 from skntk.attacks._differentiable import as_differentiable
+from skntk.metrics import gradient_cosine_similarity, make_robust_scorer, robust_accuracy_score
 
 STEPS = {
     "standard": StandardScaler(),
@@ -257,3 +265,105 @@ def test_no_gradient(data):
     headless = make_pipeline(StandardScaler(), PCA()).fit(X)
     with pytest.raises(TypeError, match=r"PCA.*has no decision_function and no input_vjp"):
         as_differentiable(headless)
+
+
+# B15: the protocol, by a class of one's own
+
+
+class Plain:
+    """Nothing but what `DifferentiableClassifier` says."""
+
+    def __init__(self, n_classes, seed=0):
+        self.classes_ = np.arange(n_classes) * 10
+        k = 1 if n_classes == 2 else n_classes
+        self.weights = np.random.default_rng(seed).standard_normal((5, k))
+
+    def decision_function(self, X):
+        outputs = np.tanh(X @ self.weights)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def input_vjp(self, X, cotangents):
+        slopes = 1 - np.tanh(X @ self.weights) ** 2
+        return (np.reshape(cotangents, slopes.shape) * slopes) @ self.weights.T
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_plain_class_is_attacked_and_scored(n_classes):
+    victim = Plain(n_classes)
+    assert isinstance(victim, DifferentiableClassifier)
+    X = np.random.default_rng(1).uniform(0.2, 0.8, (40, 5))
+    y = victim.classes_[as_differentiable(victim).outputs(X).argmax(axis=1)]
+    if n_classes == 2:
+        y = victim.classes_[(victim.decision_function(X) > 0).astype(int)]
+    result = NTKAttack(victim, eps=0.1, method="pgd").run(X, y, epsilons=[0.0, 0.1])
+    assert result.report.robust_accuracy[0] == 1 > result.report.robust_accuracy[1]
+    score = robust_accuracy_score(victim, X, y, NTKAttack(None, eps=0.1, method="pgd"))
+    assert score == result.report.robust_accuracy[1]
+    assert make_robust_scorer(NTKAttack(None, eps=0.1, method="pgd"))(victim, X, y) == score
+    assert gradient_cosine_similarity(victim, victim, X, y) == pytest.approx(1)
+
+
+def test_what_is_missing_is_named():
+    class Incomplete:
+        classes_ = np.array([0, 1])
+
+        def decision_function(self, X):
+            return X[:, 0]
+
+    with pytest.raises(TypeError, match=r"no input_vjp;.*DifferentiableClassifier"):
+        NTKAttack(Incomplete()).generate([[0.5]])
+
+
+# B1: features in the middle of a pipeline
+
+
+FEATURES = {
+    "selector": lambda: RobustFeatureSelector(
+        SpectralFeatureDecomposer("fc1", n_components=12), n_features_to_select=6
+    ),
+    "decomposer": lambda: SpectralFeatureDecomposer("fc2", n_components=4),
+}
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("make", FEATURES.values(), ids=FEATURES)
+def test_features_in_the_middle_are_differentiated(make, n_classes):
+    """B1: they counted as a selection of columns."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(60, 6))
+    y = np.digitize(X[:, 0] + X[:, 1] ** 2, np.quantile(X[:, 0] + X[:, 1] ** 2, [1 / 3, 2 / 3]))
+    y = y if n_classes == 3 else (y > 1).astype(int)
+    pipeline = make_pipeline(StandardScaler(), make(), StandardScaler(), NTKClassifier("fc1"))
+    n_outputs, points = 1 if n_classes == 2 else 3, rng.uniform(size=(5, 6))
+    check_gradient(pipeline.fit(X, y), points, n_outputs)
+    nested = Pipeline([("all", Pipeline(pipeline.steps[:-1])), ("last", pipeline.steps[-1][1])])
+    check_gradient(nested, points, n_outputs)
+
+
+@pytest.mark.parametrize("make", FEATURES.values(), ids=FEATURES)
+def test_cotangents_of_features_have_their_shape(make):
+    X = np.random.default_rng(0).uniform(size=(30, 4))
+    features = make().fit(X, np.arange(30) % 3)
+    with pytest.raises(ValueError, match=r"shape \(30, 5\); give one weight for each"):
+        features.transform_vjp(X, np.ones((30, 5)))
+
+
+class Squared(StandardScaler):
+    """A subclass is what its own `transform` says."""
+
+    def transform(self, X, copy=None):
+        return super().transform(X) ** 2
+
+
+class Doubled(SelectKBest):
+    def transform(self, X):
+        return 2 * super().transform(X)
+
+
+@pytest.mark.parametrize("step", [Squared(), Doubled(k=3)])
+def test_a_subclass_that_transforms_otherwise_is_refused(step, data):
+    """B1's kind: they were taken for what they derive from."""
+    X, y = data
+    pipeline = make_pipeline(step, NTKClassifier("fc1")).fit(X, y)
+    with pytest.raises(TypeError, match="is not known to be affine"):
+        as_differentiable(pipeline)

@@ -29,7 +29,8 @@ from skntk import (
     SpectralFeatureDecomposer,
     load_neural_tangents,
 )
-from skntk.kernels import FullyConnectedNTK, StaxNTK
+from skntk.kernels import EmpiricalNTK, FullyConnectedNTK, StaxNTK
+from skntk.networks import TwoLayerReLU
 
 D = 5
 fc1 = partial(SpectralFeatureDecomposer, "fc1")
@@ -512,6 +513,38 @@ def test_cache_tells_settings_apart(change):
     fresh = RobustFeatureSelector(**options | change, memory=None).fit(*data())
     assert_array_equal(cached.decomposer_.robustness_, fresh.decomposer_.robustness_)
     assert_array_equal(cached.dual_coef_, fresh.dual_coef_)
+
+
+def define(scale):
+    """A function as a notebook defines it, again and again under one name."""
+    namespace = {"scale": scale}
+    exec("def features(params, x):\n    return scale * x @ params", namespace)
+    return namespace["features"]
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_kernel_that_was_redefined_is_decomposed_again(decompositions, tmp_path, on_disk):
+    """B4: it had the eigenvalues of the old one."""
+    X, y = data()
+    memory = str(tmp_path) if on_disk else "auto"
+    for scale in (1.0, 3.0):
+        kernel = EmpiricalNTK(define(scale), np.ones((D, 1)))
+        options = {"n_features_to_select": 3, "memory": memory}
+        decomposer = SpectralFeatureDecomposer(kernel, n_components=3)
+        selector = RobustFeatureSelector(decomposer, **options).fit(X, y)
+        fresh = clone(decomposer).fit(selector.X_fit_, y[: len(selector.X_fit_)])
+        assert_allclose(selector.decomposer_.eigenvalues_[0], fresh.eigenvalues_[0])
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_equal_modules_are_decomposed_once(decompositions, tmp_path, on_disk):
+    """B5: 13 decompositions where 4 suffice."""
+    kernel = EmpiricalNTK(TwoLayerReLU(8), random_state=0)
+    decomposer = SpectralFeatureDecomposer(kernel, n_components=8)
+    memory = str(tmp_path) if on_disk else "auto"
+    selector = RobustFeatureSelector(decomposer, eps=0.1, memory=memory)
+    GridSearchCV(selector, {"n_features_to_select": [1, 2, 5, 8]}, cv=3).fit(*data())
+    assert len(decompositions) == 4
 
 
 @pytest.mark.parametrize("cv", [None, 3])

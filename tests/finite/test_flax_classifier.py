@@ -1176,16 +1176,88 @@ def test_progress_bar(max_epochs):
 # --- divergence ----------------------------------------------------------------------------
 
 
-def test_diverging_training_is_an_error_that_keeps_the_state_before():
+def fitted_state(clf):
+    return {
+        name: value
+        for name, value in vars(clf).items()
+        if name not in clf.get_params() and not name.startswith("_skl")
+    }
+
+
+def diverge(clf, X, y):
+    clf.set_params(learning_rate=1e30, loss="squared_error", max_epochs=50).fit(X, y)
+
+
+def interrupt(clf, X, y):
+    class Interrupt:
+        def setup(self, estimator, context): ...
+        def teardown(self, estimator, context): ...
+        def on_fit_task_begin(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            raise KeyboardInterrupt
+
+    clf.set_callbacks(Interrupt()).fit(X, y)
+
+
+FAILURES = {
+    "diverged": (diverge, FloatingPointError),
+    "interrupted": (interrupt, KeyboardInterrupt),
+    "another width": (lambda clf, X, y: clf.fit(np.hstack([X, X])[:, :3], 0 * y), ValueError),
+    "one class": (lambda clf, X, y: clf.fit(X, 0 * y), ValueError),
+    "validation": (lambda clf, X, y: clf.fit(X, y, X[:, :1], y), ValueError),
+    "box": (
+        lambda clf, X, y: clf.set_params(adversary=AdversarialTraining(0.1)).fit(100 * X, y),
+        ValueError,
+    ),
+}
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_fit_that_fails_leaves_nothing_fitted(fail, fitted):
+    """B7."""
     X, y = samples()
-    options = {"loss": "squared_error", "batch_size": None, "learning_rate": 1e30}
-    clf = network(max_epochs=50, **options)
-    with pytest.raises(FloatingPointError, match="learning_rate"):
+    clf = network(max_epochs=2)
+    if fitted:
         clf.fit(X, y)
-    assert 0 < clf.n_epochs_ < 50
-    assert len(clf.history_["loss"]) == clf.n_epochs_
-    assert np.isfinite(clf.history_["loss"]).all()
-    assert_same_bits(clf, network(max_epochs=clf.n_epochs_, **options).fit(X, y))
+    action, error = FAILURES[fail]
+    with pytest.raises(error):
+        action(clf, X, y)
+    assert fitted_state(clf) == {}
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
+
+
+# Some of the classes are enough to go on with.
+@pytest.mark.parametrize("fail", [fail for fail in FAILURES if fail != "one class"])
+def test_a_warm_fit_that_fails_leaves_the_state_before_whole(fail):
+    """B7."""
+    X, y = samples()
+    clf, other = (network(max_epochs=2, warm_start=True).fit(X, y) for _ in range(2))
+    before = fitted_state(clf)
+    action, error = FAILURES[fail]
+    with pytest.raises(error):
+        action(clf, X, y)
+    assert fitted_state(clf).keys() == before.keys()
+    assert_same_bits(clf, other)
+    restored = clf.set_params(**network(max_epochs=2, warm_start=True).get_params()).set_callbacks()
+    assert_same_bits(restored.fit(X, y), other.fit(X, y))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("module", MLP(features=(3,))), ("input_shape", (1, 2)), ("centered", True)]
+)
+def test_warm_start_goes_on_with_the_same_network_only(name, value):
+    """B13."""
+    X, y = samples()
+    clf = network(MLP(features=(6,)), max_epochs=1, warm_start=True).fit(X, y)
+    before = fitted_state(clf)
+    with pytest.raises(ValueError, match=f"^{name} was changed since the last fit"):
+        clf.set_params(**{name: value}).fit(X, y)
+    assert fitted_state(clf) == before
+    clf.set_params(module=MLP(features=(6,)), input_shape=None, centered=False).fit(X, y)
+    assert clf.n_epochs_ == 2
 
 
 def test_parameters_that_overflow_in_the_last_step_are_not_kept():
@@ -1193,9 +1265,9 @@ def test_parameters_that_overflow_in_the_last_step_are_not_kept():
     X, y = samples(dtype=np.float32)
     options = {"loss": "squared_error", "batch_size": None, "learning_rate": 3e38}
     start = network(Affine, max_epochs=0, **options).fit(1000 * X, y)
-    clf = network(Affine, max_epochs=1, **options)
+    clf = network(Affine, max_epochs=0, warm_start=True, **options).fit(1000 * X, y)
     with pytest.raises(FloatingPointError, match="learning_rate"):
-        clf.fit(1000 * X, y)
+        clf.set_params(max_epochs=1).fit(1000 * X, y)
     assert_same_bits(clf, start)
     assert clf.n_epochs_ == 0
 
@@ -1336,9 +1408,10 @@ def import_error(statement):
         return str(error)
 
 
+FIT = "from skntk import FlaxClassifier as C; C(lambda rngs: rngs).fit([[0.0], [1.0]], [0, 1])"
 for missing in ("flax", "optax"):
     sys.modules[missing] = None
-    print(missing, import_error("from skntk import FlaxClassifier"))
+    print(missing, import_error(FIT))
     print(missing, import_error("from skntk.networks import TwoLayerReLU"))
     for name in [name for name in sys.modules if name.startswith("skntk")]:
         del sys.modules[name]

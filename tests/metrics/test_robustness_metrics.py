@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from scipy.optimize import approx_fprime
 from sklearn.base import clone
@@ -15,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skntk import NTKAttack, NTKClassifier
+from skntk.inspection import AdversarialExamplesDisplay
 from skntk.metrics import gradient_cosine_similarity, make_robust_scorer, robust_accuracy_score
 
 
@@ -234,3 +236,20 @@ def test_gradient_cosine_of_wrong_input(digits, clf, spoil_X, spoil_y, message):
     X, y = digits[0][:5], digits[1][:5]
     with pytest.raises(ValueError, match=message):
         gradient_cosine_similarity(clf, clf, spoil_X(X), spoil_y(y))
+
+
+def test_polars_frames(digits):
+    """B13."""
+    X, y = digits
+    names = [f"pixel{k}" for k in range(X.shape[1])]
+    frame, labels = polars.DataFrame(X, schema=names), polars.Series(y)
+    clf = NTKClassifier("fc1").fit(frame[:100], labels[:100])
+    attack = NTKAttack(None, eps=0.1)
+    score = robust_accuracy_score(clf, frame[100:150], labels[100:150], attack)
+    plain = NTKClassifier("fc1").fit(X[:100], y[:100])
+    assert score == robust_accuracy_score(plain, X[100:150], y[100:150], attack)
+    cosine = gradient_cosine_similarity(clf, clf, frame[100:120], labels[100:120])
+    assert cosine == pytest.approx(1)
+    on = clone(attack).set_params(estimator=clf)
+    display = AdversarialExamplesDisplay.from_estimator(on, frame[100:102], labels[100:102])
+    assert display.axes_.shape == (3, 2)

@@ -1,0 +1,49 @@
+"""Copies of networks in which functions stay themselves."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.base import clone
+
+__all__ = ["clone_parameter", "copy_module"]
+
+
+def copy_module(module: Any) -> Any:
+    """Deep copy in which functions are not copied.
+
+    A copy of an activation such as `flax.linen.relu` is not equal to it: with a module that holds
+    one, everything would be compiled and computed anew.
+    """
+    functions: dict[int, Any] = {}
+    _collect(module, functions, set())
+    return copy.deepcopy(module, functions)
+
+
+def clone_parameter(value: Any) -> Any:
+    """Copy of a constructor's parameter, as scikit-learn's `clone` makes one."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return clone(value)
+    return copy_module(value)
+
+
+def _collect(value: Any, functions: dict[int, Any], seen: set[int]) -> None:
+    """Note, as `deepcopy` notes what it has copied, the functions within a module."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Mapping):
+        parts = list(value.values())
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = list(value)
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        parts = list(vars(value).values())
+    else:
+        parts = []
+        if inspect.isroutine(value) or hasattr(value, "__wrapped__"):  # or what JAX made of one
+            functions[id(value)] = value
+    for part in parts:
+        _collect(part, functions, seen)

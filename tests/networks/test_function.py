@@ -1,0 +1,93 @@
+"""What a network is: each output a function of one sample, the same at every call."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from flax import nnx
+
+from skntk import FlaxClassifier, KernelDynamicsTracker
+from skntk.kernels import EmpiricalNTK
+
+X = np.random.default_rng(0).uniform(size=(6, 4))
+y = np.arange(6) % 2
+
+
+class WithDropout(nnx.Module):
+    def __init__(self, rngs):
+        self.first = nnx.Linear(4, 8, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.second = nnx.Linear(8, 1, rngs=rngs)
+
+    def __call__(self, x):
+        return self.second(self.dropout(nnx.relu(self.first(x))))
+
+
+class HandWritten(nnx.Module):
+    """Normalises over the batch, without a word to Flax."""
+
+    def __init__(self, rngs):
+        self.linear = nnx.Linear(4, 1, rngs=rngs)
+
+    def __call__(self, x):
+        return self.linear((x - x.mean(axis=0)) / (x.std(axis=0) + 1e-3))
+
+
+class Centred(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(x - x.mean(axis=0))
+
+
+class Noisy(nnx.Module):
+    """Random whatever the mode."""
+
+    def __init__(self, rngs):
+        self.linear, self.rngs = nnx.Linear(4, 1, rngs=rngs), rngs
+
+    def __call__(self, x):
+        return self.linear(x) + self.rngs.noise.normal((len(x), 1))
+
+
+def test_dropout_is_in_inference_mode():
+    """B3: six equal rows gave six outputs."""
+    clf = FlaxClassifier(WithDropout, max_epochs=2, random_state=0).fit(X, y)
+    outputs = clf.decision_function(np.repeat(X[:1], 6, axis=0))
+    np.testing.assert_array_equal(outputs, outputs[0])
+    trained = WithDropout(nnx.Rngs(0))
+    wrapped = FlaxClassifier.from_params(trained, classes=[0, 1], n_features=4)
+    assert not trained.dropout.deterministic  # the user's own module is left alone
+    trained.eval()
+    outputs = wrapped.decision_function(X.astype(np.float32))
+    np.testing.assert_allclose(outputs, trained(jnp.asarray(X, jnp.float32))[:, 0], rtol=1e-5)
+
+
+MODULES = {"normalised": HandWritten, "centred": Centred(), "noisy": Noisy}
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_outputs_that_depend_on_other_rows_are_refused_by_name(module):
+    """B3."""
+    name = module.__name__ if isinstance(module, type) else type(module).__name__
+    message = f"module '{name}' gives a sample other outputs in a batch than alone"
+    clf = FlaxClassifier(module)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, y)
+    assert not hasattr(clf, "n_features_in_")
+    with pytest.raises(ValueError, match=message):
+        EmpiricalNTK(module)(X)
+    if module is HandWritten:
+        with pytest.raises(ValueError, match=message):
+            FlaxClassifier.from_params(module(nnx.Rngs(0)), classes=[0, 1], n_features=4)
+
+
+def over_the_batch(params, x):
+    return (x - x.mean(axis=0)) @ params
+
+
+def test_functions_that_depend_on_other_rows_are_refused_by_name():
+    message = "module 'over_the_batch' gives a sample other outputs"
+    with pytest.raises(ValueError, match=message):
+        EmpiricalNTK(over_the_batch, np.ones((4, 1)))(X)
+    with pytest.raises(ValueError, match=message):
+        KernelDynamicsTracker(X, top=1).record(over_the_batch, np.ones((4, 1)), 0)
