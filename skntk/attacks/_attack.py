@@ -120,21 +120,21 @@ class NTKAttack(BaseEstimator):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        eps=8 / 255,
-        norm=np.inf,
-        method="fgsm",
-        loss="cross_entropy",
-        eps_step=None,
-        max_iter=10,
-        num_random_init=0,
-        targeted=False,
-        clip_values=(0.0, 1.0),
-        batch_size=None,
-        random_state=None,
-        verbose=0,
-    ):
+        eps: Any = 8 / 255,
+        norm: float = np.inf,
+        method: str = "fgsm",
+        loss: str = "cross_entropy",
+        eps_step: Any = None,
+        max_iter: int = 10,
+        num_random_init: int = 0,
+        targeted: bool = False,
+        clip_values: Any = (0.0, 1.0),
+        batch_size: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
         self.estimator = estimator
         self.eps = eps
         self.norm = norm

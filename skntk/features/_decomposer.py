@@ -20,7 +20,7 @@ from ..attacks._box import check_clip_values
 from ..infinite._expansion import Pairs
 from ..infinite._kernel_machine import KernelMachineMixin
 from ..infinite._training_spectrum import training_spectrum
-from ..kernels import resolve_kernel
+from ..kernels import NeuralTangentKernel, resolve_kernel
 from ..kernels._gram import row_blocks
 from ..solvers import flow_filter, ill_conditioned
 from ._components import check_components, check_n_components
@@ -94,13 +94,13 @@ class SpectralFeatureDecomposer(
 
     def __init__(
         self,
-        kernel="fc2",
+        kernel: str | NeuralTangentKernel = "fc2",
         *,
-        n_components=None,
-        eigen_solver="auto",
-        n_jobs=None,
-        random_state=None,
-    ):
+        n_components: int | None = None,
+        eigen_solver: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
         self.kernel = kernel
         self.n_components = n_components
         self.eigen_solver = eigen_solver

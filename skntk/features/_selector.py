@@ -102,18 +102,18 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
 
     def __init__(
         self,
-        decomposer=None,
+        decomposer: SpectralFeatureDecomposer | None = None,
         *,
-        n_features_to_select=None,
-        rank_by="robustness",
-        eps=8 / 255,
-        norm=np.inf,
-        clip_values=None,
-        validation_fraction=0.2,
-        cv=None,
-        memory="auto",
-        random_state=None,
-    ):
+        n_features_to_select: int | float | None = None,
+        rank_by: Any = "robustness",
+        eps: Any = 8 / 255,
+        norm: float = np.inf,
+        clip_values: Any = None,
+        validation_fraction: float = 0.2,
+        cv: Any = None,
+        memory: Any = "auto",
+        random_state: Any = None,
+    ) -> None:
         self.decomposer = decomposer
         self.n_features_to_select = n_features_to_select
         self.rank_by = rank_by

@@ -26,6 +26,7 @@ from ..networks._function import (
     draw_parameters,
 )
 from ..networks._resolve import make_network, wrap_trained
+from ._adversarial_training import AdversarialTraining
 from ._epochs import TrainingMixin
 from ._optimizer import check_optimizer
 from ._prediction import check_adversary
@@ -116,22 +117,22 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
 
     def __init__(
         self,
-        module,
+        module: Any,
         *,
-        input_shape=None,
-        loss="cross_entropy",
-        optimizer="sgd",
-        learning_rate=1e-2,
-        batch_size=128,
-        max_epochs=20,
-        adversary=None,
-        validation_adversary=None,
-        linearize_at=None,
-        centered=False,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        input_shape: tuple[int, ...] | None = None,
+        loss: str = "cross_entropy",
+        optimizer: Any = "sgd",
+        learning_rate: Any = 1e-2,
+        batch_size: int | None = 128,
+        max_epochs: int = 20,
+        adversary: AdversarialTraining | None = None,
+        validation_adversary: AdversarialTraining | None = None,
+        linearize_at: int | None = None,
+        centered: bool = False,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.module = module
         self.input_shape = input_shape
         self.loss = loss

@@ -77,7 +77,16 @@ def attack(
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _attack_step(network, n_classes, norm, budget, state, x, labels, points):
+def _attack_step(
+    network: Network,
+    n_classes: int,
+    norm: float,
+    budget: Any,
+    state: State,
+    x: jax.Array,
+    labels: jax.Array,
+    points: jax.Array,
+) -> jax.Array:
     return ascend(
         norm, budget, partial(decision_outputs, network, n_classes, state), x, labels, points
     )

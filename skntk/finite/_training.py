@@ -99,10 +99,20 @@ def train_epoch(
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _descend(network, loss, optimizer, state, optimizer_state, x, labels, weights, learning_rate):
+def _descend(
+    network: Network,
+    loss: str,
+    optimizer: Any,
+    state: State,
+    optimizer_state: Any,
+    x: jax.Array,
+    labels: jax.Array,
+    weights: jax.Array,
+    learning_rate: Any,
+) -> tuple[Any, Any, jax.Array]:
     """Parameters and optimizer state after a step, and the batch's weighted sum of losses."""
 
-    def mean_loss(params):
+    def mean_loss(params: Any) -> jax.Array:
         outputs = network_outputs(network, {**state, "params": params}, x)
         return jnp.sum(weights * LOSSES[loss](outputs, labels)) / jnp.sum(weights)
 

@@ -16,6 +16,7 @@ from .._utils.memory import available_bytes, check_memory
 from .._utils.targets import encode_targets, one_hot_or_sign
 from .._utils.validation import check_boolean, check_integer, check_option, check_real, check_ridge
 from .._utils.warnings import warn_user
+from ..kernels import NeuralTangentKernel
 from ..solvers import (
     SOLVERS,
     Options,
@@ -113,18 +114,18 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
 
     def __init__(
         self,
-        kernel="fc2",
+        kernel: str | NeuralTangentKernel = "fc2",
         *,
-        time=np.inf,
-        alpha=0.0,
-        solver="auto",
-        n_jobs=None,
-        random_state=None,
-        tol=None,
-        max_iter=1000,
-        multi_output=False,
-        memory_limit=None,
-    ):
+        time: float = np.inf,
+        alpha: float = 0.0,
+        solver: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        tol: float | None = None,
+        max_iter: int = 1000,
+        multi_output: bool = False,
+        memory_limit: float | None = None,
+    ) -> None:
         self.kernel = kernel
         self.time = time
         self.alpha = alpha

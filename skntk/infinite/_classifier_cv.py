@@ -15,6 +15,7 @@ from .._utils.fit_progress import FitProgress
 from .._utils.targets import classify, encode_targets, one_hot_or_sign
 from .._utils.validation import check_real, check_ridge
 from .._utils.warnings import warn_user
+from ..kernels import NeuralTangentKernel
 from ..solvers import Spectrum, ill_conditioned
 from ._kernel_machine import KernelMachineMixin
 from ._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
@@ -86,13 +87,13 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
 
     def __init__(
         self,
-        kernel="fc2",
+        kernel: str | NeuralTangentKernel = "fc2",
         *,
-        alphas=(1e-3, 1e-2, 1e-1, 1.0),
-        times=(np.inf,),
-        attack=None,
-        n_jobs=None,
-    ):
+        alphas: ArrayLike = (1e-3, 1e-2, 1e-1, 1.0),
+        times: ArrayLike = (np.inf,),
+        attack: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.kernel = kernel
         self.alphas = alphas
         self.times = times

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._utils.frames import framed_like
 from ._arguments import check_length
-from ._base import axes_grid
+from ._base import Display, axes_grid
 from ._images import resolve_image_shape, show_image, show_signed
 
 __all__ = ["AdversarialExamplesDisplay"]
 
 
-class AdversarialExamplesDisplay:
+class AdversarialExamplesDisplay(Display):
     """Images before and after an attack, with what was added (Fig. 1, top).
 
     Parameters
@@ -48,7 +48,15 @@ class AdversarialExamplesDisplay:
     ... )
     """
 
-    def __init__(self, X, X_adv, *, image_shape, labels=None, labels_adv=None):
+    def __init__(
+        self,
+        X: NDArray,
+        X_adv: NDArray,
+        *,
+        image_shape: Any,
+        labels: Any = None,
+        labels_adv: Any = None,
+    ) -> None:
         self.X = X
         self.X_adv = X_adv
         self.image_shape = image_shape
@@ -136,18 +144,7 @@ class AdversarialExamplesDisplay:
         display = cls(X, X_adv, image_shape=shape, labels=labels, labels_adv=labels_adv)
         return display.plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> AdversarialExamplesDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : AdversarialExamplesDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.axes_ = axes_grid(3, len(self.X), ax)
         self.ax_ = self.axes_[0, 0]
         for column, (clean, adversarial) in enumerate(zip(self.X, self.X_adv, strict=True)):
@@ -161,4 +158,3 @@ class AdversarialExamplesDisplay:
                 bottom.set_title(self.labels_adv[column], fontsize="small")
         for row, name in zip(self.axes_[:, 0], ("clean", "added", "adversarial"), strict=True):
             row.set_ylabel(name)
-        return self

@@ -1,13 +1,60 @@
-"""What every Display does first: find or make its axes."""
+"""What every Display does: find or make its axes, draw, set its title.
+
+A new Display derives from `Display`, stores its constructor's arguments under their own names, and
+draws in `_draw`; classmethods `from_estimator` and `from_predictions` make it and call `plot`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["axes_grid", "polar_axes", "single_axes"]
+__all__ = ["Display", "axes_grid", "legend_beside", "polar_axes", "single_axes"]
+
+
+class Display(ABC):
+    """Base of all displays.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        Figure drawn on.
+    ax_ : matplotlib Axes
+        Axes drawn on, or the first of them.
+    """
+
+    figure_: Any
+    ax_: Any
+
+    #: Title, of displays that have one.
+    name: str | None = None
+
+    def plot(self, ax: Any = None, **options: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, or array of as many as are drawn on, default=None
+            Where to draw; None: a new figure.
+        **options : dict
+            For the artist, of displays that have one.
+
+        Returns
+        -------
+        display : Display
+            Itself.
+        """
+        self._draw(ax, **options)
+        if self.name is not None:
+            self.ax_.set_title(self.name, wrap=True)
+        return self
+
+    @abstractmethod
+    def _draw(self, ax: Any) -> None:
+        """Set `figure_` and `ax_`, and draw."""
 
 
 def single_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
@@ -29,13 +76,24 @@ def polar_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
     """
     if ax is None:
         options = {"subplot_kw": {"projection": "polar"}, **figure_options}
-        return single_axes(None, **options)
+        figure, ax = single_axes(None, **options)
+        # The layout does not know of the labels along an arc.
+        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
+        return figure, ax
     if getattr(ax, "name", None) != "polar":
         raise ValueError(
             "ax has no polar coordinates; make it with "
             "plt.subplots(subplot_kw={'projection': 'polar'}), or pass ax=None."
         )
     return ax.figure, ax
+
+
+def legend_beside(ax: Any, *, own_figure: bool) -> None:
+    """Legend outside of the axes, within the figure if that was made for them."""
+    if own_figure:
+        ax.figure.legend(fontsize="small", loc="outside lower center")
+    else:
+        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0.75, 1.1))
 
 
 def axes_grid(

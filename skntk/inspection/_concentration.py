@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._base import single_axes
+from ._base import Display, single_axes
 from ._curves import check_curves, named_trackers
 
 __all__ = ["ConcentrationDisplay"]
 
 
-class ConcentrationDisplay:
+class ConcentrationDisplay(Display):
     """Share of the squared Frobenius norm in the top p eigenvalues, through training.
 
     Parameters
@@ -40,7 +40,9 @@ class ConcentrationDisplay:
     ['pgd']
     """
 
-    def __init__(self, *, curves, p=None, name=None):
+    def __init__(
+        self, *, curves: dict[str, Any], p: int | None = None, name: str | None = None
+    ) -> None:
         self.curves = curves
         self.p = p
         self.name = name
@@ -102,18 +104,7 @@ class ConcentrationDisplay:
         checked = check_curves(curves, ("steps", "concentration"))
         return cls(curves=checked, p=p, name=name).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> ConcentrationDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : ConcentrationDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.ax_ = single_axes(ax, figsize=(4.5, 3.5))
         if ax is None:  # the ticks of given axes are the caller's
             self.ax_.locator_params(axis="x", integer=True, min_n_ticks=1)
@@ -123,6 +114,3 @@ class ConcentrationDisplay:
         top = "p" if self.p is None else self.p
         self.ax_.set(xlabel="checkpoint", ylabel=f"share of the top {top} eigenvalues")
         self.ax_.legend(fontsize="small")
-        if self.name is not None:
-            self.ax_.set_title(self.name)
-        return self

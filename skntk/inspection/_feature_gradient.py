@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._arguments import as_sample, check_length, default_components
-from ._base import axes_grid
+from ._base import Display, axes_grid
 from ._images import resolve_image_shape, show_image, show_signed
 
 __all__ = ["FeatureGradientDisplay"]
 
 
-class FeatureGradientDisplay:
+class FeatureGradientDisplay(Display):
     """Gradients of features at one image; a row a model, a column a feature.
 
     Parameters
@@ -48,7 +48,15 @@ class FeatureGradientDisplay:
     (1, 5)
     """
 
-    def __init__(self, *, gradients, image_shape, image=None, row_labels=None, titles=None):
+    def __init__(
+        self,
+        *,
+        gradients: Any,
+        image_shape: Any,
+        image: Any = None,
+        row_labels: Any = None,
+        titles: Any = None,
+    ) -> None:
         self.gradients = gradients
         self.image_shape = image_shape
         self.image = image
@@ -164,18 +172,7 @@ class FeatureGradientDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> FeatureGradientDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : FeatureGradientDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         n_rows, n_features, _ = self.gradients.shape
         offset = int(self.image is not None)
         self.figure_, self.axes_ = axes_grid(n_rows, n_features + offset, ax)
@@ -190,4 +187,3 @@ class FeatureGradientDisplay:
         if self.titles is not None:
             for axes, title in zip(self.axes_[0, offset:], self.titles, strict=True):
                 axes.set_title(title, fontsize="small")
-        return self

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base import single_axes
+from ._base import Display, single_axes
 from ._curves import check_tracker
 
 __all__ = ["KernelDistanceDisplay"]
 
 
-class KernelDistanceDisplay:
+class KernelDistanceDisplay(Display):
     """Heat map of pairwise kernel distances.
 
     Parameters
@@ -44,7 +44,9 @@ class KernelDistanceDisplay:
     (2, 2)
     """
 
-    def __init__(self, *, distances, steps, name=None, vmax=None):
+    def __init__(
+        self, *, distances: Any, steps: Any, name: str | None = None, vmax: float | None = None
+    ) -> None:
         self.distances = distances
         self.steps = steps
         self.name = name
@@ -112,18 +114,7 @@ class KernelDistanceDisplay:
             )
         return cls(distances=distances, steps=steps, name=name, vmax=vmax).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> KernelDistanceDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : KernelDistanceDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.ax_ = single_axes(ax, figsize=(4.2, 3.5))
         self.image_ = self.ax_.imshow(
             self.distances, vmin=0, vmax=self.vmax, origin="lower", cmap="viridis"
@@ -135,6 +126,3 @@ class KernelDistanceDisplay:
         self.ax_.set_yticks(ticks, labels)
         self.ax_.set(xlabel="checkpoint", ylabel="checkpoint")
         self.figure_.colorbar(self.image_, ax=self.ax_, label="kernel distance")
-        if self.name is not None:
-            self.ax_.set_title(self.name)
-        return self

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import axes_grid
+from ._base import Display, axes_grid
 from ._curves import named_trackers
 
 __all__ = ["KernelMatrixDisplay"]
 
 
-class KernelMatrixDisplay:
+class KernelMatrixDisplay(Display):
     """Kernels side by side, their samples in order of class.
 
     Parameters
@@ -42,7 +42,7 @@ class KernelMatrixDisplay:
     (1, 2)
     """
 
-    def __init__(self, *, kernels, share_scale=False):
+    def __init__(self, *, kernels: Any, share_scale: bool = False) -> None:
         self.kernels = kernels
         self.share_scale = share_scale
 
@@ -122,18 +122,7 @@ class KernelMatrixDisplay:
                 arrays[name] = kernel[np.ix_(order, order)]
         return cls(kernels=arrays, share_scale=share_scale).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> KernelMatrixDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : array of matplotlib Axes, or one, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : KernelMatrixDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.axes_ = axes_grid(1, len(self.kernels), ax, cell=3.0)
         self.ax_ = self.axes_[0, 0]
         limits: dict[str, float] = {}
@@ -144,7 +133,6 @@ class KernelMatrixDisplay:
             image = axis.imshow(kernel, cmap="viridis", **limits)
             axis.set(xticks=[], yticks=[], title=name)
             self.figure_.colorbar(image, ax=axis, shrink=0.8)
-        return self
 
 
 def _between_samples(tracker: Any, step: int) -> NDArray:

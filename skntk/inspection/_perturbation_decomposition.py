@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from .._utils.frames import framed_like
 from ..attacks import NTKAttack
 from ._arguments import as_sample, check_length, default_components
-from ._base import axes_grid
+from ._base import Display, axes_grid
 from ._images import blank_axes, resolve_image_shape, show_image, show_signed
 
 __all__ = ["PerturbationDecompositionDisplay"]
 
 
-class PerturbationDecompositionDisplay:
+class PerturbationDecompositionDisplay(Display):
     """Above, image + perturbation = adversarial example; below, its gradient by features.
 
     Parameters
@@ -55,7 +55,17 @@ class PerturbationDecompositionDisplay:
     ... )
     """
 
-    def __init__(self, *, image, adversarial, parts, total, titles, image_shape, labels=None):
+    def __init__(
+        self,
+        *,
+        image: Any,
+        adversarial: Any,
+        parts: Any,
+        total: Any,
+        titles: Any,
+        image_shape: Any,
+        labels: Any = None,
+    ) -> None:
         self.image = image
         self.adversarial = adversarial
         self.parts = parts
@@ -181,18 +191,7 @@ class PerturbationDecompositionDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> PerturbationDecompositionDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : PerturbationDecompositionDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         n_columns = max(3, len(self.parts) + 2)
         self.figure_, self.axes_ = axes_grid(2, n_columns, ax)
         self.ax_ = self.axes_[0, 0]
@@ -201,7 +200,6 @@ class PerturbationDecompositionDisplay:
             axes.set_frame_on(False)
         self._plot_attack()
         self._plot_parts()
-        return self
 
     def _plot_attack(self) -> None:
         clean, perturbation, adversarial = self.axes_[0, :3]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ._base import polar_axes
+from ._base import Display, legend_beside, polar_axes
 from ._curves import check_curves, named_trackers
 
 __all__ = ["PolarDynamicsDisplay"]
 
 
-class PolarDynamicsDisplay:
+class PolarDynamicsDisplay(Display):
     """Distance from the first kernel against the angle to it, through training.
 
     Parameters
@@ -40,7 +40,7 @@ class PolarDynamicsDisplay:
     ['standard']
     """
 
-    def __init__(self, *, curves, name=None):
+    def __init__(self, *, curves: dict[str, Any], name: str | None = None) -> None:
         self.curves = curves
         self.name = name
 
@@ -96,18 +96,7 @@ class PolarDynamicsDisplay:
         """
         return cls(curves=check_curves(curves, ("radius", "angle")), name=name).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> PolarDynamicsDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib PolarAxes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : PolarDynamicsDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.ax_ = polar_axes(ax, figsize=(4.5, 4))
         self.lines_ = {}
         for label, (radius, angle) in self.curves.items():
@@ -118,7 +107,4 @@ class PolarDynamicsDisplay:
         widest = max(float(np.max(angle)) for _, angle in self.curves.values())
         self.ax_.set_thetalim(0, max(np.pi / 2, widest))
         self.ax_.set_rlim(0, None)
-        self.ax_.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0.75, 1.1))
-        if self.name is not None:
-            self.ax_.set_title(self.name)
-        return self
+        legend_beside(self.ax_, own_figure=ax is None)

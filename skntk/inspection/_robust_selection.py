@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.frames import framed_like
 from .._utils.progress import track
 from ..attacks import NTKAttack
 from ..metrics import robust_accuracy_score
-from ._base import single_axes
+from ._base import Display, single_axes
 
 __all__ = ["RobustSelectionDisplay"]
 
 
-class RobustSelectionDisplay:
+class RobustSelectionDisplay(Display):
     """Accuracy of the machine of the r most robust features, against r.
 
     Parameters
@@ -46,7 +46,7 @@ class RobustSelectionDisplay:
     ['clean', 'own FGSM']
     """
 
-    def __init__(self, *, n_features, curves):
+    def __init__(self, *, n_features: NDArray, curves: dict[str, Any]) -> None:
         self.n_features = n_features
         self.curves = curves
 
@@ -159,18 +159,7 @@ class RobustSelectionDisplay:
             )
         return cls(n_features=counts, curves=arrays).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> RobustSelectionDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : RobustSelectionDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.ax_ = single_axes(ax, figsize=(5.5, 3.8))
         styles = {
             "clean": {"color": "tab:blue"},
@@ -189,4 +178,3 @@ class RobustSelectionDisplay:
             xlabel="number of features kept", ylabel="accuracy", xscale="log", ylim=(-0.02, 1)
         )
         self.ax_.legend(fontsize="small")
-        return self

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..features._components import check_components
-from ._base import single_axes
+from ._base import Display, single_axes
 
 __all__ = ["RobustnessUsefulnessDisplay"]
 
 
-class RobustnessUsefulnessDisplay:
+class RobustnessUsefulnessDisplay(Display):
     """Each feature a dot: robustness across, usefulness up, eigenvalue as size and colour.
 
     Parameters
@@ -46,7 +46,15 @@ class RobustnessUsefulnessDisplay:
     'robustness'
     """
 
-    def __init__(self, *, usefulness, robustness, eigenvalues=None, chance=None, name=None):
+    def __init__(
+        self,
+        *,
+        usefulness: NDArray,
+        robustness: NDArray,
+        eigenvalues: NDArray | None = None,
+        chance: float | None = None,
+        name: str | None = None,
+    ) -> None:
         self.usefulness = usefulness
         self.robustness = robustness
         self.eigenvalues = eigenvalues
@@ -143,23 +151,10 @@ class RobustnessUsefulnessDisplay:
             raise ValueError(f"Scores have shapes {shapes}; give vectors with one value a feature.")
         return cls(**arrays, chance=chance, name=name).plot(ax=ax)
 
-    def plot(self, ax: Any = None, **scatter_options: Any) -> RobustnessUsefulnessDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-        **scatter_options : dict
-            For `matplotlib.axes.Axes.scatter`.
-
-        Returns
-        -------
-        display : RobustnessUsefulnessDisplay
-        """
+    def _draw(self, ax: Any, **scatter_options: Any) -> None:
         self.figure_, self.ax_ = single_axes(ax, figsize=(4, 4))
         weight = self._relative_log_eigenvalues()
-        style = {
+        style: dict[str, Any] = {
             "s": 8 + 120 * weight**2,
             "c": weight,
             "cmap": "Blues",
@@ -178,11 +173,8 @@ class RobustnessUsefulnessDisplay:
             self.ax_.axhspan(self.chance, 1, color="tab:green", alpha=0.06, linewidth=0, zorder=0)
         self.ax_.set(xlabel="robustness", ylabel="usefulness", xlim=(-0.03, 1), ylim=(0, 1))
         self.ax_.set_aspect("equal")
-        if self.name is not None:
-            self.ax_.set_title(self.name)
-        return self
 
-    def _relative_log_eigenvalues(self):
+    def _relative_log_eigenvalues(self) -> NDArray:
         """Logarithm of each eigenvalue, 0 for the smallest and 1 for the largest."""
         values = self.eigenvalues
         if values is None or not (values > 0).any():

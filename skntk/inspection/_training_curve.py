@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import single_axes
+from ._base import Display, single_axes
 
 __all__ = ["TrainingCurveDisplay"]
 
@@ -20,7 +20,7 @@ _CURVES = {
 }
 
 
-class TrainingCurveDisplay:
+class TrainingCurveDisplay(Display):
     """Training and test accuracy at every epoch.
 
     Parameters
@@ -50,7 +50,9 @@ class TrainingCurveDisplay:
     ['test_accuracy']
     """
 
-    def __init__(self, *, history, linearized_at=None, name=None):
+    def __init__(
+        self, *, history: dict[str, Any], linearized_at: int | None = None, name: str | None = None
+    ) -> None:
         self.history = history
         self.linearized_at = linearized_at
         self.name = name
@@ -107,18 +109,7 @@ class TrainingCurveDisplay:
         """
         return cls(history=dict(history), linearized_at=linearized_at, name=name).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> TrainingCurveDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : TrainingCurveDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         known = [key for key in _CURVES if key in self.history]
         if not known:
             raise ValueError(
@@ -134,6 +125,3 @@ class TrainingCurveDisplay:
             self.ax_.axvline(self.linearized_at, color="0.5", linestyle=":", linewidth=1)
         self.ax_.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.02, 1.02))
         self.ax_.legend(fontsize="small")
-        if self.name is not None:
-            self.ax_.set_title(self.name)
-        return self

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..transfer import follow_transfer
-from ._base import axes_grid
+from ._base import Display, axes_grid
 
 __all__ = ["TransferDisplay"]
 
 
-class TransferDisplay:
+class TransferDisplay(Display):
     """Above, cosine of the loss gradients; below, accuracies of the network under attack.
 
     Parameters
@@ -45,7 +45,7 @@ class TransferDisplay:
     (2, 1)
     """
 
-    def __init__(self, curves):
+    def __init__(self, curves: dict[str, Any]) -> None:
         self.curves = curves
 
     @classmethod
@@ -94,18 +94,7 @@ class TransferDisplay:
         """
         return cls(dict(curves)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> TransferDisplay:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : array of two matplotlib Axes, or one, default=None
-            Where to draw; None: a new figure.
-
-        Returns
-        -------
-        display : TransferDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         self.figure_, self.axes_ = axes_grid(2, 1, ax, cell=3.0)
         if ax is None:
             self.figure_.set_size_inches(5, 5.5)
@@ -125,4 +114,3 @@ class TransferDisplay:
         below.set(xlabel="epochs", ylabel="network accuracy", xscale="log", ylim=(-0.02, 1.02))
         self.ax_.legend(fontsize="small")
         below.legend(fontsize="x-small")
-        return self

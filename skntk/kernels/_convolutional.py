@@ -106,25 +106,35 @@ class ConvolutionalNTK(TiledNTK):
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile(depth, x, z, w, b, one):
+def _tile(
+    depth: int, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array, one: jax.Array
+) -> jax.Array:
     with with_one(one):
         return _network(depth, x[..., :, None], z[..., None, :], w, b)
 
 
 @partial(jax.jit, static_argnums=0)
-def _self_kernel(depth, x, w, b, one):
+def _self_kernel(depth: int, x: jax.Array, w: jax.Array, b: jax.Array, one: jax.Array) -> jax.Array:
     with with_one(one):
         return _network(depth, x, x, w, b)
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile_vjp(depth, x, z, weights, w, b, one):
+def _tile_vjp(
+    depth: int,
+    x: jax.Array,
+    z: jax.Array,
+    weights: jax.Array,
+    w: jax.Array,
+    b: jax.Array,
+    one: jax.Array,
+) -> jax.Array:
     with with_one(one):
         _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b), x)
         return vjp(weights)[0].reshape(-1, x.shape[-1]).T
 
 
-def _network(depth, x, z, w, b):
+def _network(depth: int, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array) -> jax.Array:
     """Kernel of images (H, W, C, ...) that broadcast against each other.
 
     `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
@@ -152,13 +162,13 @@ def _network(depth, x, z, w, b):
     return (w * (s + t) + b).mean(axis=(0, 1)) * length_x * length_z
 
 
-def _length(images):
+def _length(images: jax.Array) -> jax.Array:
     """Norm of each image, with derivative 0 at a zero image."""
     square = (images**2).sum(axis=(0, 1, 2))
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
-def _patch_mean(pixels):
+def _patch_mean(pixels: jax.Array) -> jax.Array:
     """Zero-padded 3x3 sums over the two leading axes, divided by 9."""
     for axis in (0, 1):
         padding = [(1, 1) if k == axis else (0, 0) for k in range(pixels.ndim)]
@@ -169,13 +179,21 @@ def _patch_mean(pixels):
     return pixels / 9
 
 
-def _with_all_digits(opposite, x, z, q_x, q_z, w, b):
+def _with_all_digits(
+    opposite: jax.Array,
+    x: jax.Array,
+    z: jax.Array,
+    q_x: jax.Array,
+    q_z: jax.Array,
+    w: jax.Array,
+    b: jax.Array,
+) -> jax.Array:
     """Squared distance of pixels of x from those of -z, where a difference has lost the digits.
 
     Images that are nearly opposite have such pixels; layers after a ReLU never do.
     """
 
-    def by_sums():
+    def by_sums() -> jax.Array:
         # The bias is one more feature; it is the same on both sides.
         return w * _patch_mean(((x + z) ** 2).sum(axis=2)) / x.shape[2] + 4 * b
 
@@ -183,7 +201,9 @@ def _with_all_digits(opposite, x, z, q_x, q_z, w, b):
     return jax.lax.cond(near, by_sums, lambda: opposite)
 
 
-def _angle(distance, opposite, q_x, q_z):
+def _angle(
+    distance: jax.Array, opposite: jax.Array, q_x: jax.Array, q_z: jax.Array
+) -> tuple[Angle, jax.Array, jax.Array, jax.Array]:
     scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)
     gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
     # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
@@ -196,7 +216,9 @@ def _angle(distance, opposite, q_x, q_z):
 
 
 @jax.custom_jvp
-def _relu(distance, opposite, q_x, q_z):
+def _relu(
+    distance: jax.Array, opposite: jax.Array, q_x: jax.Array, q_z: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0.
 
     `opposite`, the squared distance from the opposite vector, only lends its digits: it follows
@@ -207,7 +229,9 @@ def _relu(distance, opposite, q_x, q_z):
 
 
 @_relu.defjvp
-def _relu_jvp(primals, tangents):
+def _relu_jvp(
+    primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
     distance, opposite, q_x, q_z = primals
     distance_dot, _, q_x_dot, q_z_dot = tangents
     angle, versine, scale, gap = _angle(distance, opposite, q_x, q_z)

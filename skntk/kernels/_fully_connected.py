@@ -71,7 +71,16 @@ def _network_of_depth(depth: int) -> Callable:
     return partial(_network, depth)
 
 
-def _network(depth, versine, coversine, x_norm, z_norm, w, b, d):
+def _network(
+    depth: int,
+    versine: jax.Array,
+    coversine: jax.Array,
+    x_norm: jax.Array,
+    z_norm: jax.Array,
+    w: jax.Array,
+    b: jax.Array,
+    d: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Recursion over layers of S, T and of their derivatives.
 
     A layer first adds the bias as one more coordinate, then maps the angle. `by_product`
@@ -132,7 +141,7 @@ class _AddedBias:
         self.missing = jnp.where(self.norm > 0, 0, jnp.ones_like(norm))
 
 
-def _add_bias(versine, x, z, reflected=1):
+def _add_bias(versine: jax.Array, x: _AddedBias, z: _AddedBias, reflected: int = 1) -> jax.Array:
     """Versine of the angle between two vectors with the bias added to both.
 
     Half the squared distance of their unit vectors. Every term is non-negative: nothing

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.precision import precision
+from ..networks._function import Network
 from ._tangent_kernel import blocks_of
 
 __all__ = ["linear_outputs", "linear_vjp", "weighted_jacobian"]
@@ -66,20 +67,26 @@ def linear_vjp(
 
 
 @partial(jax.jit, static_argnums=0)
-def _gradient(network, params, constants, z, weights):
+def _gradient(
+    network: Network, params: Any, constants: Any, z: jax.Array, weights: jax.Array
+) -> list[jax.Array]:
     _, vjp = jax.vjp(lambda p: network.apply(p, constants, z), params)
     return jax.tree.leaves(vjp(weights)[0])
 
 
 @partial(jax.jit, static_argnums=0)
-def _derivative(network, params, constants, theta, x):
+def _derivative(
+    network: Network, params: Any, constants: Any, theta: Any, x: jax.Array
+) -> jax.Array:
     direction = jax.tree.unflatten(jax.tree.structure(params), theta)
     return jax.jvp(lambda p: network.apply(p, constants, x), (params,), (direction,))[1]
 
 
 @partial(jax.jit, static_argnums=0)
-def _pullback(network, params, constants, theta, x, cotangents):
-    def weighted(points):
+def _pullback(
+    network: Network, params: Any, constants: Any, theta: Any, x: jax.Array, cotangents: jax.Array
+) -> jax.Array:
+    def weighted(points: jax.Array) -> jax.Array:
         return jnp.sum(cotangents * _derivative(network, params, constants, theta, points))
 
     return jax.grad(weighted)(x)

@@ -89,19 +89,30 @@ class PairNTK(TiledNTK):
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile(function, parameters, one, x, z):
+def _tile(
+    function: Callable[..., Any], parameters: jax.Array, one: jax.Array, x: jax.Array, z: jax.Array
+) -> jax.Array:
     with with_one(one):
         row = jax.vmap(lambda a, b: function(a, b, *parameters), (None, 0))
         return jax.vmap(row, (0, None))(x, z)
 
 
 @partial(jax.jit, static_argnums=0)
-def _diagonal(function, parameters, one, x):
+def _diagonal(
+    function: Callable[..., Any], parameters: jax.Array, one: jax.Array, x: jax.Array
+) -> jax.Array:
     with with_one(one):
         return jax.vmap(lambda a: function(a, a, *parameters))(x)
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile_vjp(function, parameters, one, x, z, weights):
+def _tile_vjp(
+    function: Callable[..., Any],
+    parameters: jax.Array,
+    one: jax.Array,
+    x: jax.Array,
+    z: jax.Array,
+    weights: jax.Array,
+) -> jax.Array:
     _, vjp = jax.vjp(lambda x: _tile(function, parameters, one, x, z), x)
     return vjp(weights)[0]

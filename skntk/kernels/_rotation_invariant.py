@@ -174,7 +174,16 @@ class _Pairs:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _from_products(function, n_outputs, products, x_norms, z_norms, parameters, near, one):
+def _from_products(
+    function: Callable[..., Any],
+    n_outputs: int,
+    products: jax.Array,
+    x_norms: jax.Array,
+    z_norms: jax.Array,
+    parameters: jax.Array,
+    near: float,
+    one: jax.Array,
+) -> tuple[jax.Array, ...]:
     scale = x_norms * z_norms
     positive = scale > 0
     cosine = jnp.where(positive, products / jnp.where(positive, scale, 1), 0)
@@ -186,7 +195,15 @@ def _from_products(function, n_outputs, products, x_norms, z_norms, parameters, 
 
 
 @partial(jax.jit, static_argnums=0)
-def _from_angles(function, versine, coversine, x_norms, z_norms, parameters, one):
+def _from_angles(
+    function: Callable[..., Any],
+    versine: jax.Array,
+    coversine: jax.Array,
+    x_norms: jax.Array,
+    z_norms: jax.Array,
+    parameters: jax.Array,
+    one: jax.Array,
+) -> tuple[jax.Array, ...]:
     with with_one(one):
         return function(versine, coversine, x_norms, z_norms, *parameters)
 

@@ -119,11 +119,13 @@ def _kernel_fn_of(network: Any) -> Callable:
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile(kernel_fn, x, z):
+def _tile(kernel_fn: Callable[..., Any], x: jax.Array, z: jax.Array) -> jax.Array:
     return kernel_fn(x, z, "ntk")
 
 
 @partial(jax.jit, static_argnums=0)
-def _tile_vjp(kernel_fn, x, z, weights):
+def _tile_vjp(
+    kernel_fn: Callable[..., Any], x: jax.Array, z: jax.Array, weights: jax.Array
+) -> jax.Array:
     _, vjp = jax.vjp(lambda x: kernel_fn(x, z, "ntk"), x)
     return vjp(weights)[0].reshape(len(x), -1)

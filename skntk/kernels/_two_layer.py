@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
 from ._arc_cosine import Angle, inverse_sine, safe_inverse
@@ -30,7 +31,9 @@ class TwoLayerNTK(RotationInvariantNTK):
         return _two_layer, ()
 
 
-def _two_layer(versine, coversine, x_norm, z_norm):
+def _two_layer(
+    versine: jax.Array, coversine: jax.Array, x_norm: jax.Array, z_norm: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     angle = Angle(versine, coversine)
     k0 = angle.supplement / (2 * np.pi)
     # cos / sin is the slope of the angle; 0 where there is none, at the kink.

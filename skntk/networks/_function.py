@@ -165,7 +165,9 @@ def check_rowwise(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _both_ways(network, params, constants, x):
+def _both_ways(
+    network: Network, params: Any, constants: Any, x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Outputs of a batch, and of each of its samples alone."""
     alone = [network.apply(params, constants, x[k : k + 1])[0] for k in range(len(x))]
     return network.apply(params, constants, x), jnp.stack(alone)

@@ -35,7 +35,7 @@ def assert_drawn(display, curves):
         np.testing.assert_array_equal(line.get_xdata(), angle)
         np.testing.assert_array_equal(line.get_ydata(), radius)
         assert line.get_label() == label and line.axes is display.ax_
-    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
     assert labels == list(curves)
     display.figure_.canvas.draw()
 
