@@ -1,7 +1,11 @@
 """What tests of several rooms share."""
 
+import os
+
 import jax
 import numpy as np
+
+from skntk.kernels import FullyConnectedNTK
 
 
 def gaussian(*shape, seed=0):
@@ -33,3 +37,16 @@ class Compilations:
 
     def __exit__(self, *error):
         jax.monitoring.unregister_event_duration_listener(self._listen)
+
+
+class SmallBlocks(FullyConnectedNTK):
+    """A kernel of which already a few samples make several blocks, to be shared among workers."""
+
+    block_size = 16
+
+
+class ProcessNumbers(SmallBlocks):
+    """In place of a kernel's values, the process that computed each."""
+
+    def _gram(self, X, Z):
+        return np.full((len(X), len(X if Z is None else Z)), float(os.getpid()))

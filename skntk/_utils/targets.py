@@ -46,14 +46,14 @@ def encode_targets(y: ArrayLike) -> tuple[NDArray, NDArray]:
 
 
 def _check_one_type(y: Any) -> None:
-    """Raise TypeError for labels that have no order among each other."""
+    """Raise ValueError for labels that have no order among each other."""
     labels = np.asarray(y)
     if labels.dtype != object:
         return
     kinds = {str if isinstance(label, str) else type(label) for label in labels.ravel().tolist()}
     if len(kinds) > 1 and str in kinds:
         names = sorted(kind.__name__ for kind in kinds)
-        raise TypeError(
+        raise ValueError(
             f"y mixes labels of types {' and '.join(names)}; give labels of one type, for instance "
             "np.asarray(y, dtype=str)."
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from helpers import central_differences, gaussian
+from helpers import SmallBlocks, central_differences, gaussian
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -22,6 +22,7 @@ import skntk._utils.memory
 import skntk.features._machine_scores
 from skntk import NTKAttack, NTKClassifier, SpectralFeatureDecomposer
 from skntk.kernels import ConvolutionalNTK, FullyConnectedNTK, TwoLayerNTK
+from skntk.kernels._gram import upper_blocks
 
 D = 5
 KERNELS = [FullyConnectedNTK(1), FullyConnectedNTK(3), TwoLayerNTK()]
@@ -202,9 +203,11 @@ def test_kernel_of_zeros(eigen_solver):
 
 
 def test_n_jobs_does_not_matter():
-    alone = fitted(n=30, k=3)
+    kernel = SmallBlocks(2)
+    assert len(upper_blocks(kernel, 30)) == 3
+    alone = fitted(kernel, n=30, k=3)
     with parallel_config("threading"):
-        shared = fitted(n=30, k=3, n_jobs=2)
+        shared = fitted(kernel, n=30, k=3, n_jobs=2)
     Z = uniform(5, D, seed=1)
     assert_allclose(shared.transform(Z), alone.transform(Z), atol=1e-9)
 

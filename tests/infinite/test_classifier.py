@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 import scipy.sparse
 import skops.io
-from helpers import Compilations
+from helpers import Compilations, SmallBlocks
 from hypothesis import given
 from hypothesis import strategies as st
 from joblib import Parallel, delayed
@@ -27,9 +27,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skntk._utils.memory
-from skntk import AffineMap, NTKClassifier
+from skntk import AffineMap, NTKClassifier, NTKClassifierCV
 from skntk.kernels import FullyConnectedNTK, TwoLayerNTK
-from skntk.kernels._gram import gram_matrix
+from skntk.kernels._gram import upper_blocks
 
 
 def draw_data(seed=0, n=24, d=4, n_classes=3, dtype=np.float64):
@@ -596,25 +596,14 @@ def test_a_refit_compiles_nothing(dtype):
     assert caught.count == 1
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_workers_compute_the_same_gram_matrix(dtype):
-    X, y = draw_data(n=61, dtype=dtype)
-    alone, shared = (gram_matrix(FullyConnectedNTK(2), X, n_jobs) for n_jobs in (None, 2))
-    np.testing.assert_array_equal(shared, shared.T)
-    np.testing.assert_allclose(shared, alone, rtol=1e-12 if dtype == np.float64 else 1e-5)
-    assert shared.dtype == dtype
-    fits = [NTKClassifier("fc2", alpha=0.1, n_jobs=n).fit(X, y).predict(X) for n in (None, 2, 3)]
-    np.testing.assert_array_equal(fits[0], fits[1])
-    np.testing.assert_array_equal(fits[0], fits[2])
-
-
-def test_more_workers_than_samples():
-    X, y = draw_data(n=3)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skntk.kernels._gram.Parallel", lambda n_jobs: list)
-        patch.setattr("skntk.kernels._gram.delayed", lambda f: f)
-        shared = NTKClassifier("fc1", n_jobs=8).fit(X, y)
-    np.testing.assert_allclose(shared.dual_coef_, NTKClassifier("fc1").fit(X, y).dual_coef_)
+@pytest.mark.parametrize("solver", ["cholesky", "eigh", "cg"])
+def test_workers_share_a_fit(solver):
+    X, y = draw_data(n=61)
+    options = {"alpha": 0.1, "solver": solver, "random_state": 0}
+    assert len(upper_blocks(SmallBlocks(2), len(X))) == 10
+    fits = [NTKClassifier(SmallBlocks(2), n_jobs=n, **options).fit(X, y) for n in (None, 2, 3)]
+    for shared in fits[1:]:
+        np.testing.assert_allclose(shared.dual_coef_, fits[0].dual_coef_, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("params", [{}, {"time": 1.0}, {"solver": "eigh"}])
@@ -812,7 +801,8 @@ BAD_LABELS = {
     "continuous": (lambda y: y + 0.5, "continuous"),
     "one-hot": (lambda y: np.eye(3)[y], r"multilabel|1d array"),
     "None": (lambda y: None, "y.*None"),
-    "mixed types": (lambda y: np.array([0, "a", 2] * 8, object), "Unknown label type"),
+    "mixed types": (lambda y: np.array([0, "a", 2] * 8, object), "y mixes .* int and str; give"),
+    "mixed, strings first": (lambda y: np.array(["a", 0, 2] * 8, object), "y mixes .* int and str"),
 }
 
 
@@ -822,6 +812,23 @@ def test_wrong_labels(case):
     X, y = draw_data()
     with pytest.raises(ValueError, match=f"(?s){message}"):
         NTKClassifier("fc1").fit(X, spoil(y))
+
+
+def test_a_ridge_that_overflows_is_refused():
+    """B13: at_time(alpha=1e300) in float32 warned of an overflow."""
+    X, y = draw_data(dtype=np.float32)
+    clf = NTKClassifier("fc1").fit(X, y)
+    message = r"alpha=1e\+300 overflows in float32; give at most 3e\+32, or float64 inputs"
+    for use in (
+        lambda: clf.at_time(1.0, alpha=1e300),
+        lambda: NTKClassifier("fc1", alpha=1e300).fit(X, y),
+        lambda: NTKClassifierCV("fc1", alphas=[1.0, 1e300]).fit(X, y),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
+    for solver in ("cholesky", "eigh", "cg"):
+        huge = NTKClassifier("fc1", alpha=1e300, solver=solver, random_state=0)
+        assert np.isfinite(huge.fit(X.astype(float), y).dual_coef_).all()
 
 
 def test_one_sample():

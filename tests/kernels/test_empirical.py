@@ -14,6 +14,7 @@ from sklearn.base import clone
 import skntk
 from skntk import NTKAttack, NTKClassifier
 from skntk.kernels import EmpiricalNTK, TwoLayerNTK, _tangent_kernel
+from skntk.kernels._gram import upper_blocks
 from skntk.networks import MNISTConvNet, TwoLayerReLU
 
 SHAPE = (4, 4, 1)
@@ -433,9 +434,14 @@ def test_in_a_classifier_and_an_attack():
     np.testing.assert_allclose(clf.input_vjp(X_test, c)[:, 3], c * change / 2e-6, atol=1e-5)
 
 
+class InSmallBlocks(EmpiricalNTK):
+    block_size = 4
+
+
 def test_workers_share_the_draws():
     X, y = two_classes(12)
-    clf = NTKClassifier(EmpiricalNTK(MLP()), n_jobs=2, alpha=1e-6).fit(X, y)
+    assert len(upper_blocks(InSmallBlocks(MLP()), 12)) == 6
+    clf = NTKClassifier(InSmallBlocks(MLP()), n_jobs=2, alpha=1e-6).fit(X, y)
     residual = y * 2 - 1 - clf.decision_function(X)
     np.testing.assert_allclose(residual, 1e-6 * clf.dual_coef_.ravel(), atol=1e-6)
 

@@ -1,7 +1,10 @@
 """Gram matrices in blocks: stored, shared among workers, or never formed."""
 
+import os
+
 import numpy as np
 import pytest
+from helpers import ProcessNumbers, SmallBlocks
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -9,10 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skntk import NTKClassifier
 from skntk.kernels import FullyConnectedNTK
 from skntk.kernels._gram import GramOperator, gram_matrix, upper_blocks
-
-
-class SmallBlocks(FullyConnectedNTK):
-    block_size = 16
 
 
 def samples(n=61, d=4, dtype=np.float64):
@@ -43,6 +42,20 @@ def test_any_number_of_workers_gives_the_same_matrix(dtype):
     assert_allclose(shared, alone, rtol=rtol)
     assert_array_equal(shared, shared.T)
     assert alone.dtype == dtype
+
+
+def test_blocks_are_computed_by_workers():
+    X, _ = samples()
+    assert_array_equal(gram_matrix(ProcessNumbers(), X), os.getpid())
+    assert os.getpid() not in gram_matrix(ProcessNumbers(), X, n_jobs=2)
+
+
+def test_more_workers_than_samples():
+    X, _ = samples(3)
+    kernel = SmallBlocks(1)
+    kernel.block_size = 1
+    assert len(upper_blocks(kernel, 3)) == 6
+    assert_allclose(gram_matrix(kernel, X, n_jobs=8), FullyConnectedNTK(1)(X), rtol=1e-12)
 
 
 def test_products_without_the_matrix():
