@@ -1,1 +1,1 @@
-"""What every room needs and no other room defines."""
+"""Helpers that every room may use: validation, precision, memory, progress, warnings."""

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import clone
+from sklearn import clone
 
 __all__ = ["clone_parameter", "copy_module"]
 

@@ -1,4 +1,4 @@
-"""How much memory there is, asked before a large array is allocated."""
+"""Check of the available memory before a large array is allocated."""
 
 from __future__ import annotations
 

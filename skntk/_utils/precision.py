@@ -1,8 +1,8 @@
 """Floating-point precision: float32 stays float32, everything else is float64.
 
 JAX computes in 32 bits unless told otherwise by a process-wide flag. That flag is
-the user's. Every call into JAX from this package happens inside `precision`, which
-sets it for the calling thread only and puts it back.
+the user's. Whatever this package computes with JAX, it computes inside `precision`, which
+sets the flag for the calling thread only and puts it back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the threads of BLAS are bad at: short products, and symmetric matrices that are huge."""
+"""Two weaknesses of BLAS threads: short products, and symmetric matrices that are huge."""
 
 from __future__ import annotations
 

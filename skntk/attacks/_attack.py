@@ -33,7 +33,7 @@ _DEFAULT_BATCH = 256
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What an attack found at each budget.
+    """Adversarial examples at each budget, and a report.
 
     Attributes
     ----------
@@ -232,10 +232,10 @@ class NTKAttack(BaseEstimator):
     ) -> tuple[DifferentiableModel, NDArray, NDArray | None]:
         self._check_parameters()
         model = as_differentiable(self.estimator)
-        given: Any = X
+        X_raw: Any = X
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
         # On what the user gave, so that scikit-learn can check feature names and width.
-        self.estimator.decision_function((given if hasattr(given, "columns") else X)[:1])
+        self.estimator.decision_function((X_raw if hasattr(X_raw, "columns") else X)[:1])
         if y is None:
             if self.targeted:
                 raise ValueError("targeted=True needs y, the class to move each sample toward.")

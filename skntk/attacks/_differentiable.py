@@ -23,7 +23,7 @@ Pullback = Callable[[NDArray], NDArray]
 
 @runtime_checkable
 class DifferentiableClassifier(Protocol):
-    """What `NTKAttack` and `skntk.metrics` ask of a model; every estimator here has it.
+    """The protocol that attacks and metrics ask of a model; every estimator here has it.
 
     Any class with these three is attacked like one of this package. It need be no scikit-learn
     estimator. A method ``linearize(X)`` that returns the outputs (m, k) and a function from

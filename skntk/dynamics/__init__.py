@@ -1,4 +1,4 @@
-"""How the tangent kernel of a network changes while it is trained (Sec. 5, App. E)."""
+"""The tangent kernel of a network through its training (Sec. 5, App. E)."""
 
 from ._snapshots import SnapshotError
 from ._tracker import KernelDynamicsTracker

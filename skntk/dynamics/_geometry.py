@@ -132,14 +132,14 @@ def top_eigenpairs(kernel: NDArray, p: int) -> tuple[NDArray, NDArray]:
     # A matrix of zeros has nothing to start from: some ARPACKs go on from a place of their own.
     if n >= _LANCZOS_SIZE and p < n // 4 and kernel.any():
         with blas_threads_for(kernel.nbytes):
-            pairs = _lanczos(kernel, p)
+            pairs = _distinct_by_lanczos(kernel, p)
     if pairs is None:
         pairs = scipy.linalg.eigh(kernel, subset_by_index=(n - p, n - 1), check_finite=False)
     values, vectors = pairs
     return values[::-1] * scale, np.ascontiguousarray(vectors[:, ::-1])
 
 
-def _lanczos(kernel: NDArray, p: int) -> tuple[NDArray, NDArray] | None:
+def _distinct_by_lanczos(kernel: NDArray, p: int) -> tuple[NDArray, NDArray] | None:
     """Largest p eigenpairs, ascending; None unless there is no doubt that they are those.
 
     Lanczos iteration sees an eigenvalue of several eigenvectors once, and the kernel of a wide

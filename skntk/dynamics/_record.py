@@ -1,4 +1,4 @@
-"""What recorded kernels say together, wherever they are kept."""
+"""Results that follow from recorded kernels, wherever these are kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BLOCK_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class _Summary:
-    """What stays in memory of a kernel."""
+    """The part of a checkpoint that stays in memory."""
 
     norm: float
     eigenvalues: NDArray

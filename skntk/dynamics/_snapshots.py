@@ -64,7 +64,7 @@ class SnapshotStore:
         with self.writing():
             if not (os.path.lexists(self._settings_path) and self.names()):
                 # Whatever was to begin here, if anything, has recorded nothing.
-                _write(self._settings_path, _seal(settings))
+                _write(self._settings_path, _encode_manifest(settings))
             elif resume:
                 self._check_settings()
             else:
@@ -130,7 +130,7 @@ class SnapshotStore:
             "arrays": {key: [list(a.shape), a.dtype.str] for key, a in arrays.items()},
             "facts": facts,
         }
-        sealed = _seal(manifest)
+        sealed = _encode_manifest(manifest)
         data_path = self._data_path(manifest)
         with self.writing():
             self._check_settings()
@@ -147,7 +147,7 @@ class SnapshotStore:
             return False
         try:
             self.load(name)
-            known = _unseal(_read(self._manifest_path(name), limit=_MAX_MANIFEST_BYTES))
+            known = _decode_manifest(_read(self._manifest_path(name), limit=_MAX_MANIFEST_BYTES))
         except (SnapshotError, *_UNREADABLE):
             return False  # damaged: it is written again
         if known != manifest:
@@ -176,7 +176,7 @@ class SnapshotStore:
         """
         path = self._manifest_path(name)
         try:
-            manifest = _unseal(_read(path, limit=_MAX_MANIFEST_BYTES))
+            manifest = _decode_manifest(_read(path, limit=_MAX_MANIFEST_BYTES))
             if manifest["name"] != name:
                 raise SnapshotError(f"it was written as {manifest['name']!r}")
             size = manifest["bytes"]
@@ -217,30 +217,30 @@ class SnapshotStore:
 def _read_settings(directory: Path) -> dict[str, Any]:
     path = directory / f"{_SETTINGS}.json"
     try:
-        return _unseal(_read(path, limit=_MAX_MANIFEST_BYTES))
+        return _decode_manifest(_read(path, limit=_MAX_MANIFEST_BYTES))
     except _UNREADABLE as error:
         raise SnapshotError(f"{str(directory)!r} holds no checkpoints: {error}.") from error
 
 
-def _seal(content: dict[str, Any]) -> bytes:
+def _encode_manifest(content: dict[str, Any]) -> bytes:
     """JSON of an object together with a hash of it."""
-    document = {"content": content, "sha256": _digest(content)}
+    document = {"content": content, "sha256": _json_hash(content)}
     sealed = json.dumps(document, sort_keys=True).encode()
     if len(sealed) > _MAX_MANIFEST_BYTES:
         raise ValueError(f"A manifest of {len(sealed):,} bytes is too long; give shorter labels.")
     return sealed
 
 
-def _unseal(data: bytes) -> dict[str, Any]:
+def _decode_manifest(data: bytes) -> dict[str, Any]:
     document = json.loads(data)
     content = document.get("content") if isinstance(document, dict) else None
     # As it would be written again: nothing is accepted but the very bytes.
-    if not isinstance(content, dict) or _seal(content) != data:
+    if not isinstance(content, dict) or _encode_manifest(content) != data:
         raise SnapshotError("its manifest is not the one that was written")
     return content
 
 
-def _digest(content: Any) -> str:
+def _json_hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -27,7 +27,7 @@ class Checkpoint(NamedTuple):
 
 
 class KernelStore(Protocol):
-    """What a record of kernels asks of the place where they are kept."""
+    """The interface of a place where kernels are kept."""
 
     def writing(self) -> AbstractContextManager:
         """Context in which nobody else writes to it."""

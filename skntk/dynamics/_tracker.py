@@ -243,7 +243,7 @@ class KernelDynamicsTracker:
             attacked = X if self.adversary is None else attack(self.adversary)
             return tangent_gram(network, params, {}, attacked)
 
-        self._record(step, n_outputs, _digest(*leaves, repr(self.adversary)), kernel)
+        self._record(step, n_outputs, _hash_of(*leaves, repr(self.adversary)), kernel)
 
     # --- scikit-learn's fit callback -----------------------------------------------------
 
@@ -292,7 +292,7 @@ class KernelDynamicsTracker:
                 X = self._framed(estimator.attack(X, self.y, adversary))
             return estimator.empirical_ntk(X)
 
-        network = _digest(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
+        network = _hash_of(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
         self._record(int(estimator.n_epochs_), n_outputs, network, kernel)
 
     def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
@@ -354,7 +354,7 @@ class KernelDynamicsTracker:
     def _settings(self) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "batch": _digest(self.X),
+            "batch": _hash_of(self.X),
             "n_samples": self.n_samples,
             "labels": None if self.labels is None else self.labels.tolist(),
             "every": self.every,
@@ -378,7 +378,7 @@ def _as_json(y: NDArray) -> NDArray:
     return y if y.dtype.kind in "biufU" else np.array([str(label) for label in y.tolist()])
 
 
-def _digest(*arrays: Any) -> str:
+def _hash_of(*arrays: Any) -> str:
     """SHA-256 of arrays and strings, their types and shapes."""
     digest = hashlib.sha256()
     for array in map(np.asarray, arrays):

@@ -1,4 +1,4 @@
-"""How many features there are, and which of them are meant."""
+"""Validation of a number of features, and of a choice among them."""
 
 from __future__ import annotations
 

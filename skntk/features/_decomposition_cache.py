@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils.validation import check_memory
+from sklearn.utils.validation import check_memory as as_memory
 
 from .._utils.keys import NoKeyError, value_key
 from ._decomposer import SpectralFeatureDecomposer
@@ -115,4 +115,4 @@ def cached_decomposition(memory: Any) -> Any:
         return _RECENT
     if memory is None:
         return decompose_and_score
-    return _StoredResults(check_memory(memory))
+    return _StoredResults(as_memory(memory))

@@ -142,14 +142,14 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         """
         self.__dict__.pop("dual_coef_", None)  # a fit that fails leaves nothing fitted
         self._check_parameters()
-        given = X
+        X_raw = X
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         encode_targets(y)
         check_array_or_real("eps", self.eps, X.shape[1], low=0.0)
         check_clip_values(self.clip_values, X)
         progress = FitProgress(self, n_stages=2)
         if isinstance(self.cv, str):
-            self.decomposer_, folds = self._score_prefit(given, X, y, progress)
+            self.decomposer_, folds = self._score_prefit(X_raw, X, y, progress)
         else:
             self.decomposer_, folds = self._decompose(X, y, progress)
         for name in ("classes_", "X_fit_", "kernel_"):
@@ -271,14 +271,14 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         return {"eps": self.eps, "norm": self.norm, "clip_values": self.clip_values}
 
     def _score_prefit(
-        self, given: Any, X: NDArray, y: NDArray, progress: FitProgress
+        self, X_raw: Any, X: NDArray, y: NDArray, progress: FitProgress
     ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
         """Scored copy of the given decomposer, and all samples as held out from it."""
         decomposer = SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
         check_is_fitted(decomposer, "dual_coef_")
         decomposer = copy.copy(decomposer)
         with progress.stage("features", 1) as on_step:
-            decomposer.score_features(given, y, **self._ball())  # with the feature names of X
+            decomposer.score_features(X_raw, y, **self._ball())  # with the feature names of X
             on_step()
         return decomposer, [HeldOut(decomposer, X, y)]
 

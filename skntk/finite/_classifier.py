@@ -30,7 +30,7 @@ from ._adversarial_training import AdversarialTraining
 from ._epochs import TrainingMixin
 from ._optimizer import check_optimizer
 from ._prediction import check_adversary
-from ._training import LOSSES
+from ._training import TRAINING_LOSSES
 
 __all__ = ["FlaxClassifier"]
 
@@ -293,7 +293,7 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
                 )
 
     def _check_parameters(self) -> None:
-        check_option("loss", self.loss, tuple(LOSSES))
+        check_option("loss", self.loss, tuple(TRAINING_LOSSES))
         check_optimizer(self.optimizer, self.learning_rate)
         if self.batch_size is not None:
             check_integer("batch_size", self.batch_size, low=1)

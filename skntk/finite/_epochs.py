@@ -13,7 +13,7 @@ from .._utils.targets import classify
 from ..networks._function import as_numpy
 from ._adversarial_training import AdversarialTraining
 from ._optimizer import init_optimizer, optimizer_key
-from ._outputs import attack, decide
+from ._outputs import attack, decision_outputs
 from ._prediction import NetworkMixin
 from ._training import mini_batches, train_epoch
 
@@ -91,7 +91,7 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
         return self.adversary if self.validation_adversary is None else self.validation_adversary
 
     def _accuracy(self, X: NDArray, labels: NDArray) -> float:
-        return float((classify(self._evaluate(decide, X)) == labels).mean())
+        return float((classify(self._evaluate(decision_outputs, X)) == labels).mean())
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """What callbacks make an estimator of, as if fitting had stopped here."""

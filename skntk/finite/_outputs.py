@@ -18,7 +18,7 @@ from ..networks._function import Network
 from ._adversarial_training import AdversarialTraining
 from ._attack import ascend, make_budget
 
-__all__ = ["State", "attack", "decide", "decision_outputs", "input_pullback", "network_outputs"]
+__all__ = ["State", "attack", "decision_outputs", "input_pullback", "network_outputs"]
 
 State = dict[str, Any]
 
@@ -38,7 +38,7 @@ def network_outputs(network: Network, state: State, x: jax.Array) -> jax.Array:
     return outputs if state["origin"] is None else outputs - f(state["origin"])
 
 
-def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+def _decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
     """Outputs as classifiers give them: two outputs for two classes become their difference."""
     outputs = network_outputs(network, state, x)
     if n_classes == 2 and outputs.shape[1] == 2:
@@ -47,9 +47,9 @@ def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Arra
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def decide(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
+def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
     """Decision outputs (n, k), k = 1 for two classes."""
-    return decision_outputs(network, n_classes, state, x)
+    return _decision_outputs(network, n_classes, state, x)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -57,7 +57,7 @@ def input_pullback(
     network: Network, n_classes: int, state: State, x: jax.Array, cotangents: jax.Array
 ) -> jax.Array:
     """Gradient (n, d) of the decision outputs weighted by cotangents (n, k)."""
-    _, pullback = jax.vjp(lambda points: decision_outputs(network, n_classes, state, points), x)
+    _, pullback = jax.vjp(lambda points: _decision_outputs(network, n_classes, state, points), x)
     return pullback(cotangents)[0]
 
 
@@ -88,5 +88,5 @@ def _attack_step(
     points: jax.Array,
 ) -> jax.Array:
     return ascend(
-        norm, budget, partial(decision_outputs, network, n_classes, state), x, labels, points
+        norm, budget, partial(_decision_outputs, network, n_classes, state), x, labels, points
     )

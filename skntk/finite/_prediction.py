@@ -17,7 +17,7 @@ from ..attacks._box import check_clip_values
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import Network
 from ._adversarial_training import AdversarialTraining
-from ._outputs import attack, decide, input_pullback
+from ._outputs import attack, decision_outputs, input_pullback
 
 __all__ = ["NetworkMixin", "check_adversary"]
 
@@ -52,7 +52,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         -------
         outputs : ndarray of shape (m,) if binary, else (m, n_classes)
         """
-        outputs = self._evaluate(decide, self._validate_inputs(X))
+        outputs = self._evaluate(decision_outputs, self._validate_inputs(X))
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:

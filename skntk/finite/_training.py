@@ -16,7 +16,7 @@ from ._adversarial_training import AdversarialTraining
 from ._optimizer import Optimizer, make_optimizer
 from ._outputs import State, attack, network_outputs
 
-__all__ = ["LOSSES", "mini_batches", "train_epoch"]
+__all__ = ["TRAINING_LOSSES", "mini_batches", "train_epoch"]
 
 
 def _cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
@@ -33,7 +33,7 @@ def _squared_error(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.l2_loss(outputs, targets).sum(axis=1)
 
 
-LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
+TRAINING_LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
 
 
 def mini_batches(
@@ -114,7 +114,7 @@ def _descend(
 
     def mean_loss(params: Any) -> jax.Array:
         outputs = network_outputs(network, {**state, "params": params}, x)
-        return jnp.sum(weights * LOSSES[loss](outputs, labels)) / jnp.sum(weights)
+        return jnp.sum(weights * TRAINING_LOSSES[loss](outputs, labels)) / jnp.sum(weights)
 
     params = state["params"]
     value, gradient = jax.value_and_grad(mean_loss)(params)

@@ -208,7 +208,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             return copy.copy(self)
         if self._spectrum is None:
             self._spectrum = self._decompose()
-        if not self._spectrum.resolves(time, alpha):
+        if not self._spectrum.hides_rounding(time, alpha):
             warn_user(ill_conditioned(self._spectrum))
         other = copy.copy(self)
         other.time, other.alpha, other._alpha = time, alpha, alpha

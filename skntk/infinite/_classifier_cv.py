@@ -158,7 +158,7 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         self.best_score_ = float(self.scores_[best])
         self.dual_coef_ = spectrum.coefficients(targets, self.time_, self.alpha_)
         progress.finish()
-        if not spectrum.resolves(self.time_, self.alpha_):
+        if not spectrum.hides_rounding(self.time_, self.alpha_):
             warn_user(ill_conditioned(spectrum))
         return self
 

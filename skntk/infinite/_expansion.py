@@ -21,7 +21,7 @@ __all__ = ["AllOutputs", "Expansion", "Pairs", "Precomputed"]
 
 
 class Expansion(ABC):
-    """How the Gram matrix of training samples is made, and how the machine is evaluated."""
+    """Makes the Gram matrix of training samples, and evaluates the machine."""
 
     #: Whether products with the matrix can be had without storing it.
     has_operator = False

@@ -1,4 +1,4 @@
-"""What displays are given: samples that may be DataFrames, components, names."""
+"""Arguments that several displays take: a sample, components, names."""
 
 from __future__ import annotations
 

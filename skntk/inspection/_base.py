@@ -1,4 +1,4 @@
-"""What every Display does: find or make its axes, draw, set its title.
+"""Base of the Displays: find or make axes, draw, set the title.
 
 A new Display derives from `Display`, stores its constructor's arguments under their own names, and
 draws in `_draw`; classmethods `from_estimator` and `from_predictions` make it and call `plot`.

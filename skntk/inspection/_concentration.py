@@ -1,4 +1,4 @@
-"""How much of the kernel lies in its top eigenvalues (Fig. 5, 13)."""
+"""Share of the kernel in its top eigenvalues (Fig. 5, 13)."""
 
 from __future__ import annotations
 

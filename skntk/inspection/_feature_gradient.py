@@ -1,4 +1,4 @@
-"""What features look like: their input gradients as images (Fig. 2 left, 4)."""
+"""Input gradients of features as images (Fig. 2 left, 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the kernel moves between any two checkpoints (Fig. 6, left)."""
+"""Distance of the kernel between any two checkpoints (Fig. 6, left)."""
 
 from __future__ import annotations
 

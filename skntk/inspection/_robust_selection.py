@@ -1,4 +1,4 @@
-"""What is left when only the most robust features are kept (Fig. 10, 11)."""
+"""Accuracy when only the most robust features are kept (Fig. 10, 11)."""
 
 from __future__ import annotations
 

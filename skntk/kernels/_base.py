@@ -1,4 +1,4 @@
-"""What every kernel has: parameters, a Gram matrix, a diagonal and an input gradient."""
+"""Base class of kernels: parameters, a Gram matrix, a diagonal and an input gradient."""
 
 from __future__ import annotations
 
@@ -145,6 +145,9 @@ class NeuralTangentKernel(ABC):
 
     def check_parameters(self, n_features: int) -> None:  # noqa: B027, for those without any
         """Raise for a wrong parameter; called before any work. Without parameters, nothing is."""
+
+    def prepare(self) -> None:  # noqa: B027, for those with nothing to draw
+        """Draw what is random; called once, before the kernel is copied to workers."""
 
     def _finite(self, gram: NDArray, X: NDArray, Z: NDArray | None) -> NDArray:
         """Give a Gram matrix back, or raise ValueError if it is not finite."""

@@ -151,7 +151,10 @@ class EmpiricalNTK(NeuralTangentKernel):
             raise ValueError(
                 f"n_draws={self.n_draws} has nothing to draw when params are given; leave it at 1."
             )
-        self._seeds()  # now, so that workers which share in a Gram matrix share them too
+
+    def prepare(self) -> None:
+        """Draw the seeds, which workers that share in a Gram matrix then share too."""
+        self._seeds()
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
         return self._mean(lambda draw: tangent_gram(*draw, X, Z, trace=True), X)

@@ -73,4 +73,5 @@ def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
             f"got {type(kernel).__name__}."
         )
     kernel.check_parameters(n_features)
+    kernel.prepare()
     return kernel

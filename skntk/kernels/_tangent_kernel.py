@@ -80,7 +80,7 @@ def tangent_diag(network: Any, params: Any, constants: Any, X: NDArray) -> NDArr
 
 @dataclass
 class _Features:
-    """What the tangent kernel needs of each sample."""
+    """Each sample's part in the tangent kernel."""
 
     jacobian: NDArray  # (n, k, P), of all parameters but the weights of dense layers
     dense: list[tuple[NDArray, NDArray]]  # for each, inputs (n, i) and derivatives (n, k, o)

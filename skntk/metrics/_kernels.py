@@ -1,4 +1,4 @@
-"""How far two kernels are apart, how one moves, and how concentrated it is."""
+"""Distance between kernels, their movement in time, and their spectral concentration."""
 
 from __future__ import annotations
 

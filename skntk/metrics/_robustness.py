@@ -1,4 +1,4 @@
-"""How much accuracy survives an attack, and how alike two models' gradients are."""
+"""Accuracy under attack, and the similarity of two models' loss gradients."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> fl
     True
     """
     models = [as_differentiable(model) for model in (a, b)]
-    given: Any = X
+    X_raw: Any = X
     X = as_float_matrix(X, "X")
     for model in (a, b):
         # On what the user gave, so that scikit-learn can check feature names and width.
-        model.decision_function((given if hasattr(given, "columns") else X)[:1])
+        model.decision_function((X_raw if hasattr(X_raw, "columns") else X)[:1])
     y = column_or_1d(y)
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} samples and y has {len(y)}; give one each.")

@@ -1,4 +1,4 @@
-"""What a network is here: a pair of pure functions, hashable so that they key compilation.
+"""Networks as pairs of pure functions, hashable so that they key compilation.
 
 Everything in this module works on any such pair and needs JAX alone.
 """
@@ -155,7 +155,7 @@ def check_rowwise(
     with precision(dtype):
         together, alone = (np.asarray(f) for f in _both_ways(network, params, constants, x))
     scale = np.abs(alone).max(initial=0)
-    # What is no number is no evidence; training tells of it by itself.
+    # NaN and infinity are no evidence here; training reports them itself.
     if np.isfinite(scale) and np.abs(together - alone).max() > 1e-3 * scale:
         raise ValueError(
             f"module {network.name!r} gives a sample other outputs in a batch than alone, so it is "

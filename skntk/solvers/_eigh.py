@@ -98,7 +98,7 @@ def _lanczos(
 def _solve(system: System, options: Options) -> Solution:
     spectrum = eigendecompose(system.matrix, overwrite=True)
     options.on_step()
-    resolved = spectrum.resolves(system.time, system.alpha)
+    resolved = spectrum.hides_rounding(system.time, system.alpha)
     return Solution(
         spectrum.coefficients(system.targets, system.time, system.alpha),
         solver="eigh",

@@ -1,4 +1,4 @@
-"""What gradient flow does to one eigenvalue of the Gram matrix (Eq. 7, 16)."""
+"""The filter that gradient flow applies to an eigenvalue of the Gram matrix (Eq. 7, 16)."""
 
 from __future__ import annotations
 

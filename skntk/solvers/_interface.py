@@ -1,4 +1,4 @@
-"""What every solver takes and gives: a system, options, and a solution with its diagnosis."""
+"""The interface of all solvers: from a system and options to a solution with a diagnosis."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What some solvers read and others ignore.
+    """Settings, of which each solver reads those that concern it.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solver found.
+    """Dual coefficients, and how they were found.
 
     Attributes
     ----------

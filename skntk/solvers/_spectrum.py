@@ -36,12 +36,12 @@ class Spectrum:
     def filter(self, time: float, alpha: float) -> NDArray:
         """What the flow does to each eigenvalue, (p,): 0 to those that rounding has swamped."""
         phi = flow_filter(self.eigenvalues, time, alpha)
-        if alpha == 0 or not self.resolves(time, alpha):
+        if alpha == 0 or not self.hides_rounding(time, alpha):
             # What rounding has swamped should move no prediction; filtered, it would be noise.
             phi = np.where(self.eigenvalues > 0, phi, 0)
         return phi
 
-    def resolves(self, time: float, alpha: float) -> bool:
+    def hides_rounding(self, time: float, alpha: float) -> bool:
         """Whether eigenvalues below the rounding floor could not show at this time and ridge."""
         floor = float(rounding_floor(self.eigenvalues))
         return 0 < alpha >= floor or (np.isfinite(time) and floor * time <= 1)

@@ -259,7 +259,7 @@ def test_no_eigenvalue_is_overlooked(name, p):
 
 
 def test_a_matrix_of_zeros_is_not_for_arpack(monkeypatch):
-    monkeypatch.setattr("skntk.dynamics._geometry._lanczos", None)
+    monkeypatch.setattr("skntk.dynamics._geometry._distinct_by_lanczos", None)
     values, _ = top_eigenpairs(np.zeros((208, 208)), 3)
     np.testing.assert_array_equal(values, 0)
 

@@ -183,7 +183,7 @@ def forge(store, name, data, arrays, changes=()):
     } | dict(changes)
     sha = str(manifest["sha256"])[:16].replace("/", "_")
     (store.directory / f"{name}.{sha}.npz").write_bytes(data)
-    content = {"content": manifest, "sha256": _snapshots._digest(manifest)}
+    content = {"content": manifest, "sha256": _snapshots._json_hash(manifest)}
     (store.directory / f"{name}.json").write_bytes(json.dumps(content, sort_keys=True).encode())
 
 

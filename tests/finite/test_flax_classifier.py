@@ -130,7 +130,15 @@ def quick_compilation():
 
 
 @parametrize_with_checks(
-    [FlaxClassifier(MLP, optimizer="adam", learning_rate=0.05, max_epochs=30, random_state=0)]
+    [
+        FlaxClassifier(MLP, optimizer="adam", learning_rate=0.05, max_epochs=30, random_state=0),
+        FlaxClassifier(
+            TwoLayerReLU(16, n_outputs=None, init_std=0.5),
+            learning_rate=0.3,
+            max_epochs=100,
+            random_state=0,
+        ),
+    ]
 )
 def test_checks(estimator, check):
     try:
