@@ -1,9 +1,13 @@
 """Networks and kernels side by side: cosines, matching times, transferred attacks."""
 
 import numpy as np
-import optax
 import pandas as pd
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+import optax
 from scipy.special import expit, softmax
 
 from skntk import FlaxClassifier, NTKAttack, NTKClassifier

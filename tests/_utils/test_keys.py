@@ -8,6 +8,10 @@ import jax
 import joblib
 import numpy as np
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
 from flax import linen as nn
 from flax import nnx
 from sklearn.base import clone

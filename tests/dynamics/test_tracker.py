@@ -16,6 +16,10 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
 from flax import linen as nn
 from sklearn.base import clone
 from sklearn.callback import ProgressBar

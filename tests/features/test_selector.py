@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 
 import skntk.features._decomposer
 import skntk.features._decomposition_cache
+import skntk.networks
 from skntk import (
     NTKAttack,
     NTKClassifier,
@@ -30,7 +31,6 @@ from skntk import (
     load_neural_tangents,
 )
 from skntk.kernels import EmpiricalNTK, FullyConnectedNTK, StaxNTK
-from skntk.networks import TwoLayerReLU
 
 D = 5
 fc1 = partial(SpectralFeatureDecomposer, "fc1")
@@ -539,7 +539,8 @@ def test_a_kernel_that_was_redefined_is_decomposed_again(decompositions, tmp_pat
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_equal_modules_are_decomposed_once(decompositions, tmp_path, on_disk):
     """B5: 13 decompositions where 4 suffice."""
-    kernel = EmpiricalNTK(TwoLayerReLU(8), random_state=0)
+    pytest.importorskip("flax")
+    kernel = EmpiricalNTK(skntk.networks.TwoLayerReLU(8), random_state=0)
     decomposer = SpectralFeatureDecomposer(kernel, n_components=8)
     memory = str(tmp_path) if on_disk else "auto"
     selector = RobustFeatureSelector(decomposer, eps=0.1, memory=memory)

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 from unittest import SkipTest
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pandas as pd
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+import flax.linen as nn
+import optax
 import scipy.sparse
 from flax import nnx
 from helpers import Compilations

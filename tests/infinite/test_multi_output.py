@@ -6,6 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
 from flax import linen as nn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone

@@ -3,6 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
 from sklearn.exceptions import NotFittedError
 
 from skntk import AdversarialTraining, FlaxClassifier

@@ -4,6 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+
 from skntk import FlaxClassifier, NTKClassifier
 from skntk.inspection import TransferDisplay
 from skntk.networks import TwoLayerReLU

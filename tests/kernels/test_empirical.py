@@ -3,11 +3,15 @@
 import functools
 import pickle
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+import flax.linen as nn
 from flax import nnx
 from sklearn.base import clone
 

@@ -3,6 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
 from flax import linen as nn
 from flax import nnx
 

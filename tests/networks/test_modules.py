@@ -7,6 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+
 from skntk import FlaxClassifier
 from skntk.kernels import TwoLayerNTK
 from skntk.networks import CIFARConvNet, MNISTConvNet, TwoLayerReLU
