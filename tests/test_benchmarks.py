@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("p[0-9]*.py"))
 

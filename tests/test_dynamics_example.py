@@ -7,6 +7,10 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
 
 from skntk import KernelDynamicsTracker
 

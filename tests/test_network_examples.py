@@ -8,6 +8,10 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+
 ROOT = Path(__file__).parents[1]
 TINY = ["--n-train", "60", "--n-test", "20"]
 TINY_TRAINING = [*TINY, "--epochs", "2", "--pgd-steps", "2"]
