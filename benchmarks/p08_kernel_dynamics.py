@@ -37,7 +37,7 @@ def through_tracker(kernels, n_samples):
     """Distances, radii, angles and concentrations as the tracker has them of its records."""
     tracker = KernelDynamicsTracker(np.zeros((n_samples, 1)), top=(TOP,))
     for step, kernel in enumerate(kernels):
-        tracker._save(step, kernel, "")  # what `record` does once it has the kernel
+        tracker._recorded.add(step, kernel, "")  # what `record` does once it has the kernel
     curves = tracker.polar_radius_, tracker.polar_angle_, tracker.concentration_[TOP]
     return tracker.distances_, *curves
 

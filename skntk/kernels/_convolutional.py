@@ -95,33 +95,48 @@ class ConvolutionalNTK(TiledNTK):
         return np.ascontiguousarray(block.T).reshape(*self.image_shape, -1)
 
     def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
-        return _tile(self.depth, x, z, *self._scalars(x))
+        return _tile(self.depth, _may_be_opposite(x, z), x, z, *self._scalars(x))
 
     def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> jax.Array:
-        return _tile_vjp(self.depth, x, z, weights, *self._scalars(x))
+        return _tile_vjp(self.depth, _may_be_opposite(x, z), x, z, weights, *self._scalars(x))
 
     def _scalars(self, X: NDArray) -> tuple[np.floating, ...]:
         """Variances of weights and biases, and the 1 of `computed_once`."""
         return tuple(map(X.dtype.type, (self.weight_std**2, self.bias_std**2, 1)))
 
 
-@partial(jax.jit, static_argnums=0)
+def _may_be_opposite(x: NDArray, z: NDArray) -> bool:
+    """Whether pixels can be nearly opposite, of two blocks of images: not without negative ones.
+
+    Watching for them costs a third of the time.
+    """
+    return bool(x.min() < 0 or z.min() < 0)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
 def _tile(
-    depth: int, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array, one: jax.Array
+    depth: int,
+    signed: bool,
+    x: jax.Array,
+    z: jax.Array,
+    w: jax.Array,
+    b: jax.Array,
+    one: jax.Array,
 ) -> jax.Array:
     with with_one(one):
-        return _network(depth, x[..., :, None], z[..., None, :], w, b)
+        return _network(depth, signed, x[..., :, None], z[..., None, :], w, b)
 
 
 @partial(jax.jit, static_argnums=0)
 def _self_kernel(depth: int, x: jax.Array, w: jax.Array, b: jax.Array, one: jax.Array) -> jax.Array:
     with with_one(one):
-        return _network(depth, x, x, w, b)
+        return _network(depth, False, x, x, w, b)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 1))
 def _tile_vjp(
     depth: int,
+    signed: bool,
     x: jax.Array,
     z: jax.Array,
     weights: jax.Array,
@@ -129,16 +144,21 @@ def _tile_vjp(
     b: jax.Array,
     one: jax.Array,
 ) -> jax.Array:
+    def tile(x: jax.Array) -> jax.Array:
+        return _network(depth, signed, x[..., :, None], z[..., None, :], w, b)
+
     with with_one(one):
-        _, vjp = jax.vjp(lambda x: _network(depth, x[..., :, None], z[..., None, :], w, b), x)
+        _, vjp = jax.vjp(tile, x)
         return vjp(weights)[0].reshape(-1, x.shape[-1]).T
 
 
-def _network(depth: int, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array) -> jax.Array:
+def _network(
+    depth: int, signed: bool, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array
+) -> jax.Array:
     """Kernel of images (H, W, C, ...) that broadcast against each other.
 
     `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
-    squared norms, `t` the tangent kernel so far.
+    squared norms, `t` the tangent kernel so far. `signed` says whether pixels may be opposite.
     """
     # Without a bias the kernel is homogeneous, and parallel images, scaled alike, have
     # distance 0 too; the difference of two norms would cancel.
@@ -153,9 +173,7 @@ def _network(depth: int, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array)
         q_x, q_z = w * _patch_mean(q_x) + b, w * _patch_mean(q_z) + b
         s = (q_x + q_z - distance) / 2
         t = s + w * _patch_mean(t) if layer else s
-        opposite = 2 * (q_x + q_z) - distance  # the parallelogram law
-        if layer == 0:
-            opposite = _with_all_digits(opposite, x, z, q_x, q_z, w, b)
+        opposite = _opposite(x, z, distance, q_x, q_z, w, b) if signed and layer == 0 else None
         distance, k0 = _relu(distance, opposite, q_x, q_z)
         t, q_x, q_z = k0 * t, q_x / 2, q_z / 2
     s = (q_x + q_z - distance) / 2
@@ -179,50 +197,53 @@ def _patch_mean(pixels: jax.Array) -> jax.Array:
     return pixels / 9
 
 
-def _with_all_digits(
-    opposite: jax.Array,
+def _opposite(
     x: jax.Array,
     z: jax.Array,
+    distance: jax.Array,
     q_x: jax.Array,
     q_z: jax.Array,
     w: jax.Array,
     b: jax.Array,
 ) -> jax.Array:
-    """Squared distance of pixels of x from those of -z, where a difference has lost the digits.
+    """Squared distance of pixels of x from those of -z, with all of its digits.
 
-    Images that are nearly opposite have such pixels; layers after a ReLU never do.
+    By the parallelogram law, or by sums where pixels are so nearly opposite that a difference
+    would have lost its digits.
     """
+    by_law = 2 * (q_x + q_z) - distance
 
     def by_sums() -> jax.Array:
         # The bias is one more feature; it is the same on both sides.
         return w * _patch_mean(((x + z) ** 2).sum(axis=2)) / x.shape[2] + 4 * b
 
-    near = jnp.any(opposite < 0.1 * jnp.sqrt(q_x) * jnp.sqrt(q_z))
-    return jax.lax.cond(near, by_sums, lambda: opposite)
+    near = jnp.any(by_law < 0.1 * jnp.sqrt(q_x) * jnp.sqrt(q_z))
+    return jax.lax.cond(near, by_sums, lambda: by_law)
 
 
 def _angle(
-    distance: jax.Array, opposite: jax.Array, q_x: jax.Array, q_z: jax.Array
+    distance: jax.Array, opposite: jax.Array | None, q_x: jax.Array, q_z: jax.Array
 ) -> tuple[Angle, jax.Array, jax.Array, jax.Array]:
     scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)
     gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
+
     # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
-    versine, coversine = (
-        jnp.where(scale > 0, (square - gap**2) * safe_inverse(2 * scale), 1)
-        for square in (distance, opposite)
-    )
-    versine = computed_once(jnp.clip(versine, 0, 2))
-    return Angle(versine, jnp.clip(coversine, 0, 2)), versine, scale, gap
+    def versine_from(square: jax.Array) -> jax.Array:
+        return jnp.clip(jnp.where(scale > 0, (square - gap**2) * safe_inverse(2 * scale), 1), 0, 2)
+
+    versine = computed_once(versine_from(distance))
+    coversine = 2 - versine if opposite is None else versine_from(opposite)
+    return Angle(versine, coversine), versine, scale, gap
 
 
 @jax.custom_jvp
 def _relu(
-    distance: jax.Array, opposite: jax.Array, q_x: jax.Array, q_z: jax.Array
+    distance: jax.Array, opposite: jax.Array | None, q_x: jax.Array, q_z: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0.
 
     `opposite`, the squared distance from the opposite vector, only lends its digits: it follows
-    from the others, and so do its derivatives.
+    from the others, and so do its derivatives. None: no digits are missing.
     """
     angle, versine, scale, gap = _angle(distance, opposite, q_x, q_z)
     return gap**2 / 2 + scale * relu_angle(angle, versine), angle.supplement / (2 * np.pi)
