@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from skntk.attacks._losses import LOSSES, as_logits, as_output_cotangents
+from skntk import NTKAttack, NTKClassifier
+from skntk.attacks._losses import LOSSES, Loss, as_logits, as_output_cotangents
 
 
 def cross_entropy(f, y):
@@ -157,3 +158,29 @@ def test_outputs_of_several_classes_are_their_own_logits():
     assert logits.dtype == np.float64
     np.testing.assert_array_equal(logits, outputs)
     np.testing.assert_array_equal(as_output_cotangents(logits, 3), logits)
+
+
+def test_a_new_loss_is_two_functions_and_a_line_in_the_table(monkeypatch):
+    """Its name is then an option of the attack, with all that holds for the others."""
+
+    def values(logits, labels):
+        return -np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+
+    def cotangents(logits, labels):
+        return -np.eye(logits.shape[1])[labels][None]
+
+    monkeypatch.setitem(LOSSES, "label_only", Loss(values, cotangents))
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(0.2, 0.8, (40, 5)), np.arange(40) % 3
+    clf = NTKClassifier("fc1").fit(X, y)
+    fgsm, pgd = (
+        NTKAttack(clf, eps=0.1, loss="label_only", method=method).generate(X, y)
+        for method in ("fgsm", "pgd")
+    )
+    clean, one, many = (
+        np.take_along_axis(clf.decision_function(points), y[:, None], axis=1)
+        for points in (X, fgsm, pgd)
+    )
+    right = clf.predict(pgd) == y
+    assert (one[right] < clean[right]).all() and (many[right] <= one[right]).all()
+    assert np.abs(pgd - X).max() <= 0.1 + 1e-12

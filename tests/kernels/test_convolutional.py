@@ -178,7 +178,7 @@ def test_float32_keeps_the_digits_of_opposite_images(depth, bias_std, nearness):
     Z = -X + nearness * images(8, (6, 6, 2), seed=1)
     expected = kernel(X, Z)
     actual = kernel(X.astype(np.float32), Z.astype(np.float32))
-    assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(kernel(X)).max())
+    assert_allclose(actual, expected, rtol=0, atol=1e-6 * np.abs(kernel(X)).max())
 
 
 # Gradients
