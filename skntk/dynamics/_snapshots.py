@@ -147,15 +147,17 @@ class SnapshotStore:
             return False
         try:
             self.load(name)
-            known = _decode_manifest(_read(self._manifest_path(name), limit=_MAX_MANIFEST_BYTES))
-        except (SnapshotError, *_UNREADABLE):
+        except SnapshotError:
             return False  # damaged: it is written again
-        if known != manifest:
+        if self._manifest(name) != manifest:
             raise SnapshotError(
                 f"{name!r} is in {str(self.directory)!r} already, recorded by another run; use "
                 "another directory. What has been recorded is never replaced."
             )
         return True
+
+    def _manifest(self, name: str) -> dict[str, Any]:
+        return _decode_manifest(_read(self._manifest_path(name), limit=_MAX_MANIFEST_BYTES))
 
     @property
     def _settings_path(self) -> Path:
@@ -176,7 +178,7 @@ class SnapshotStore:
         """
         path = self._manifest_path(name)
         try:
-            manifest = _decode_manifest(_read(path, limit=_MAX_MANIFEST_BYTES))
+            manifest = self._manifest(name)
             if manifest["name"] != name:
                 raise SnapshotError(f"it was written as {manifest['name']!r}")
             size = manifest["bytes"]

@@ -212,7 +212,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             warn_user(ill_conditioned(self._spectrum))
         other = copy.copy(self)
         other.time, other.alpha, other._alpha = time, alpha, alpha
-        if other.solver in ("cholesky", "cg") and not np.isinf(time):
+        if not _stops_at(other.solver, time):
             other.solver = "eigh"
         other.solver_, other.n_iter_ = "eigh", 1
         coefficients = self._spectrum.coefficients(self._targets, time, alpha)
@@ -229,8 +229,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             check_real("tol", self.tol, low=0.0, strict=True)
         if self.memory_limit is not None:
             check_real("memory_limit", self.memory_limit, low=0.0)
-        finite_time = self.solver == "auto" or SOLVERS[self.solver].finite_time
-        if not finite_time and not np.isinf(self.time):
+        if not _stops_at(self.solver, self.time):
             raise ValueError(
                 f"solver={self.solver!r} cannot stop at time={self.time!r}; use solver='eigh' or "
                 "'auto', or time=np.inf."
@@ -317,3 +316,8 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
         return tags
+
+
+def _stops_at(solver: str, time: float) -> bool:
+    """Whether a solver can give the machine at that time."""
+    return solver == "auto" or SOLVERS[solver].finite_time or bool(np.isinf(time))

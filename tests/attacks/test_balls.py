@@ -155,3 +155,12 @@ def test_random_points_are_uniform(d):
     # The volume within radius r grows as r^d.
     assert kstest(np.linalg.norm(scaled, axis=1) ** d, "uniform").pvalue > 0.01
     assert (np.abs(scaled.mean(axis=0)) < 0.05).all()
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_the_error_state_of_numpy_does_not_matter(norm):
+    center = np.zeros((2, 3))
+    expected = make_ball(norm, center, 0.1, None).project(np.ones((2, 3)))
+    with np.errstate(all="raise"):
+        projected = make_ball(norm, center, 0.1, None).project(np.ones((2, 3)))
+    np.testing.assert_array_equal(projected, expected)

@@ -80,3 +80,11 @@ def test_dividing_by_255_must_help():
     with pytest.raises(ValueError) as raised:
         check_clip_values((10, 20), np.array([[0.0, 200.0]]))
     assert "255" not in str(raised.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_error_state_of_numpy_does_not_matter(dtype):
+    X = np.array([[0.25, 0.5]], dtype)
+    with np.errstate(all="raise"):
+        low, high = check_clip_values((0.0, 1.0), X)
+    assert (low, high) == (0, 1)

@@ -190,3 +190,16 @@ def test_binary_outputs_equal_their_two_logits(loss):
         ascend(network, make_ball(np.inf, X, 0.2, None), X, best, step_size=0.1, n_steps=3)
         ends.append(best.points)
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-12)
+
+
+def test_a_success_is_taken_whatever_its_loss():
+    """Three classes: a point that is still right can have the larger cross-entropy."""
+    labels = np.zeros(1, int)
+    objective = Objective(LOSSES["cross_entropy"], labels, targeted=False)
+    right, wrong = np.array([[1.0, 0.99, 0.99]]), np.array([[0.0, 0.1, -10.0]])
+    assert objective.values(right) > objective.values(wrong)
+    best = BestIterate(np.zeros((1, 2)), right, objective, labels)
+    best.update(np.ones((1, 2)), wrong)
+    assert best.success.all() and (best.points == 1).all()
+    best.update(np.zeros((1, 2)), right)
+    assert best.success.all() and (best.points == 1).all()

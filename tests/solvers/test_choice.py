@@ -91,6 +91,7 @@ def test_a_new_solver_is_a_function_and_a_line_in_the_table(monkeypatch):
     clf = NTKClassifier("fc1", solver="lu").fit(X, y)
     assert clf.solver_ == "lu"
     assert_allclose(clf.dual_coef_, NTKClassifier("fc1").fit(X, y).dual_coef_, rtol=1e-8)
+    assert clf.at_time(2.0).solver == "eigh"
     with pytest.raises(ValueError, match=r"solver='lu' cannot stop at time=2\.0"):
         NTKClassifier("fc1", solver="lu", time=2.0).fit(X, y)
     with pytest.raises(MemoryError, match="solver='lu' for n=30"):

@@ -154,3 +154,10 @@ def test_lanczos_overlooks_no_copy_of_an_eigenvalue():
     gram = np.diag(np.r_[np.full(5, 10.0), np.linspace(5, 1, 30), np.zeros(165)])
     spectrum = eigendecompose(gram, 10, solver="arpack", random_state=0)
     assert_allclose(spectrum.eigenvalues, gram.diagonal()[:10], rtol=1e-9)
+
+
+def test_the_error_state_of_numpy_does_not_matter():
+    spectrum = Spectrum(np.array([1.0, 1e-3]), np.eye(2))
+    with np.errstate(all="raise"):
+        coefficients = spectrum.coefficients(np.full((2, 1), 1e-308), 1e-5, 0.0)
+    assert_allclose(coefficients, 0, atol=1e-300)
