@@ -159,8 +159,8 @@ def test_random_points_are_uniform(d):
 
 @pytest.mark.parametrize("norm", [np.inf, 2])
 def test_the_error_state_of_numpy_does_not_matter(norm):
-    center = np.zeros((2, 3))
-    expected = make_ball(norm, center, 0.1, None).project(np.ones((2, 3)))
+    center = np.full((2, 3), 0.1)  # a bound of the ball is 0
+    expected = make_ball(norm, center, 0.1, None).project(-np.ones((2, 3)))
     with np.errstate(all="raise"):
-        projected = make_ball(norm, center, 0.1, None).project(np.ones((2, 3)))
+        projected = make_ball(norm, center, 0.1, None).project(-np.ones((2, 3)))
     np.testing.assert_array_equal(projected, expected)
