@@ -20,7 +20,13 @@ def copy_module(module: Any) -> Any:
     """
     functions: dict[int, Any] = {}
     _collect(module, functions, set())
-    return copy.deepcopy(module, functions)
+    try:
+        return copy.deepcopy(module, functions)
+    except Exception as error:  # whatever a module's own attribute access raises
+        raise TypeError(
+            f"A {type(module).__name__} cannot be copied, as estimators and kernels do with their "
+            f"parameters ({error}). Of an adapter between Linen and NNX give the module within."
+        ) from error
 
 
 def clone_parameter(value: Any) -> Any:

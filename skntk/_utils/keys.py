@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import inspect
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import joblib
@@ -21,7 +22,12 @@ class NoKeyError(TypeError):
     """Nothing tells an object from others for sure."""
 
 
-def value_key(value: Any, *, persistent: bool = False) -> Hashable:
+def value_key(
+    value: Any,
+    *,
+    persistent: bool = False,
+    otherwise: Callable[[Any], Hashable] | None = None,
+) -> Hashable:
     """Key of a value, such as an estimator's parameters, for a cache that is never stale.
 
     Arrays and containers are keyed by what they hold, estimators, kernels and dataclasses (Linen
@@ -35,19 +41,23 @@ def value_key(value: Any, *, persistent: bool = False) -> Hashable:
     persistent : bool, default=False
         Whether the key must outlive the process. Functions and classes then have none, but for
         those of libraries, which go by their names.
+    otherwise : callable, default=None
+        Gives the key of a part that has none here, in place of the error.
 
     Raises
     ------
     NoKeyError
         If there is none.
     """
-    key = functools.partial(value_key, persistent=persistent)
+    key = functools.partial(value_key, persistent=persistent, otherwise=otherwise)
     named = functools.partial(_definition_key, persistent=persistent)
     kind = type(value)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return kind.__name__, repr(value)  # by which -0.0 is not 0.0, and NaN is NaN
     if isinstance(value, type):
         return named(value)
+    if isinstance(value, np.dtype | slice | range | enum.Enum):
+        return named(kind), repr(value)
     if isinstance(value, np.random.RandomState | np.random.Generator):
         return named(kind), joblib.hash(value)
     if isinstance(value, Mapping):
@@ -67,8 +77,10 @@ def value_key(value: Any, *, persistent: bool = False) -> Hashable:
     if dataclasses.is_dataclass(value):
         fields = [field.name for field in dataclasses.fields(value) if field.name != "parent"]
         return named(kind), tuple((name, key(getattr(value, name))) for name in fields)
-    if callable(value):
+    if callable(value) and (otherwise is None or _is_function(value)):
         return _function_key(value, named)
+    if otherwise is not None:
+        return otherwise(value)
     raise NoKeyError(f"{value!r} has no key.")
 
 
@@ -80,11 +92,19 @@ def _array_key(array: np.ndarray, key: Any) -> Hashable:
 
 def _function_key(function: Any, named: Any) -> Hashable:
     """Key of a function, or of what JAX has made of one, of which copies are not equal."""
-    rules = [getattr(function, name, None) for name in ("jvp", "fwd", "bwd")]
-    parts = [inspect.unwrap(part) for part in (function, *rules) if part is not None]
-    if not all(inspect.isroutine(part) for part in parts):
+    if not _is_function(function):
         raise NoKeyError(f"{function!r} has no key.")
-    return type(function).__name__, *map(named, parts)
+    return type(function).__name__, *map(named, _function_parts(function))
+
+
+def _is_function(value: Any) -> bool:
+    return all(inspect.isroutine(part) for part in _function_parts(value))
+
+
+def _function_parts(function: Any) -> list[Any]:
+    """The function itself and the rules that JAX differentiates it by."""
+    rules = [getattr(function, name, None) for name in ("jvp", "fwd", "bwd")]
+    return [inspect.unwrap(part) for part in (function, *rules) if part is not None]
 
 
 def _definition_key(definition: Any, persistent: bool) -> Hashable:

@@ -14,12 +14,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-__all__ = ["as_float_matrix", "common_dtype", "precision"]
+__all__ = ["as_float_matrix", "common_dtype", "own_precision", "precision"]
 
 
 def precision(dtype: np.dtype | type) -> AbstractContextManager[None]:
     """Context in which JAX computes in `dtype` (float32 or float64)."""
     return jax.enable_x64(np.dtype(dtype) == np.float64)
+
+
+def own_precision() -> AbstractContextManager[None]:
+    """Context in which JAX computes in the precision of each array it is given.
+
+    Networks are always traced and run in it. They close over arrays of their own, and JAX
+    remembers for an array of 64 bits whether it was cut to 32: a network that has been traced
+    in both modes no longer runs in the other one.
+    """
+    return jax.enable_x64(True)
 
 
 def common_dtype(*arrays: NDArray) -> np.dtype:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from .._utils.frames import framed_like
-from .._utils.precision import precision
+from .._utils.precision import own_precision
 from .._utils.validation import check_boolean, check_integer
 from ..attacks._box import check_clip_values
 from ..finite._adversarial_training import AdversarialTraining
@@ -27,6 +27,7 @@ from ..networks._function import (
     as_numpy,
     check_rowwise,
     count_outputs,
+    refuse_untrainable,
 )
 from ._record import KernelRecord
 from ._snapshots import SnapshotError, SnapshotStore
@@ -228,14 +229,12 @@ class KernelDynamicsTracker:
             raise TypeError(f"apply_fn={apply_fn!r} must be a function of (params, x).")
         # A training state counts its steps in an array.
         step = check_integer("step", step.item() if hasattr(step, "item") else step, low=0)
+        refuse_untrainable(params)
         params = as_numpy(params, self.X.dtype)
         leaves = as_leaves(params)
-        fixed = [leaf.dtype for leaf in leaves if leaf.dtype.kind in "biu"]
-        if fixed:
-            raise TypeError(f"params holds an array of {fixed[0]}; leave out what is not trained.")
         network = FunctionNetwork(apply_fn, self.X.shape[1:])
         X = self.X.reshape(len(self.X), -1)
-        n_outputs = count_outputs(network, params, {}, X.shape[1])
+        n_outputs = count_outputs(network, params, {}, X.shape[1], X.dtype)
         check_rowwise(network, params, {}, X.shape[1], X.dtype)
 
         def kernel() -> NDArray:
@@ -284,7 +283,8 @@ class KernelDynamicsTracker:
     def _record_estimator(self, estimator: Any) -> None:
         adversary = self._adversary_of(estimator)
         weights = estimator.params_, estimator.constants_
-        n_outputs = count_outputs(estimator._network, *weights, estimator.n_features_in_)
+        n_features, dtype = estimator.n_features_in_, self.X.dtype
+        n_outputs = count_outputs(estimator._network, *weights, n_features, dtype)
 
         def kernel() -> NDArray:
             X = self._framed(self.X)
@@ -310,7 +310,7 @@ class KernelDynamicsTracker:
             )
         state = {"params": params, "constants": {}, "origin": None, "anchor": None}
         X = self.X.reshape(len(self.X), -1)
-        with precision(X.dtype):
+        with own_precision():
             return np.asarray(attack(network, n_classes, adversary, state, X, y))
 
     # --- both -----------------------------------------------------------------------------

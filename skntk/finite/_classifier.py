@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
@@ -13,7 +14,8 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
 from .._utils.copying import copy_module
-from .._utils.precision import precision
+from .._utils.pickling import PickledByValue
+from .._utils.precision import own_precision
 from .._utils.targets import encode_targets, label_indices
 from .._utils.validation import check_integer, check_option
 from ..attacks._box import check_clip_values
@@ -24,11 +26,14 @@ from ..networks._function import (
     check_outputs,
     check_rowwise,
     draw_parameters,
+    flattened,
+    network_key,
+    refuse_untrainable,
 )
 from ..networks._resolve import make_network, wrap_trained
 from ._adversarial_training import AdversarialTraining
 from ._epochs import TrainingMixin
-from ._optimizer import check_optimizer
+from ._optimizer import check_optimizer, convert_state
 from ._prediction import check_adversary
 from ._training import TRAINING_LOSSES
 
@@ -42,7 +47,7 @@ _FITTED = (
 )
 
 
-class FlaxClassifier(TrainingMixin, BaseEstimator):
+class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     r"""Flax network under standard, adversarial or linearised training.
 
     Parameters
@@ -114,6 +119,11 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
     >>> network.fit(X / 16, y).score(X / 16, y) > 0.95
     True
     """
+
+    _pickled_by_value = (
+        *("module", "optimizer", "learning_rate"),
+        *("_network", "_optimizer", "_fitted_with"),
+    )
 
     def __init__(
         self,
@@ -198,9 +208,11 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
                 "network no longer has; leave it False."
             )
         network, *trees = wrap_trained(module, params, input_shape)
+        refuse_untrainable(trees[0])
         trained, constants = map(as_numpy, trees)
-        check_outputs(network, trained, constants, n_features, len(labels))
-        check_rowwise(network, trained, constants, n_features, np.dtype(np.float32))
+        dtype = np.result_type(np.float32, *jax.tree.leaves(trained))
+        check_outputs(network, trained, constants, n_features, len(labels), dtype)
+        check_rowwise(network, trained, constants, n_features, dtype)
         random = check_random_state(classifier.random_state)
         classifier._begin(network, trained, constants, labels, random)
         classifier.n_features_in_ = n_features
@@ -258,6 +270,8 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         return self
 
     def _fit(self, X: Any, y: Any, X_val: Any, y_val: Any, continuing: bool) -> None:
+        X = flattened(X, self.input_shape)
+        given = X, y
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", reset=not continuing
         )
@@ -271,8 +285,8 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
             self._resume(X.dtype)
         else:
             self._initialise(X, classes)
-        with precision(X.dtype):
-            self._train(X, labels, validation)
+        with own_precision():
+            self._train(X, labels, validation, given)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "params_")
@@ -286,7 +300,7 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         """Raise if another network is asked for than the one that is to be trained on."""
         for name, before in self._fitted_with.items():
             now = getattr(self, name)
-            if not (now is before or now == before):
+            if network_key(now) != network_key(before):
                 raise ValueError(
                     f"{name} was changed since the last fit, which warm_start=True would go on "
                     "with; put it back, or fit anew with warm_start=False."
@@ -312,6 +326,7 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
             raise ValueError("X_val and y_val go together; give both or neither.")
         if X_val is None:
             return None
+        X_val = flattened(X_val, self.input_shape)
         X_val = validate_data(self, X_val, dtype=[np.float64, np.float32], reset=False)
         check_consistent_length(X_val, y_val)
         return X_val, label_indices(y_val, classes)
@@ -332,7 +347,7 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
         network = make_network(self.module, self.input_shape, n_outputs)
         random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
         params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)
-        check_outputs(network, params, constants, n_features, len(classes))
+        check_outputs(network, params, constants, n_features, len(classes), X.dtype)
         check_rowwise(network, params, constants, n_features, X.dtype)
         self._begin(network, params, constants, classes, random)
 
@@ -359,5 +374,8 @@ class FlaxClassifier(TrainingMixin, BaseEstimator):
                 f"linearize_at={linearize_at} has passed: {self.n_epochs_} epochs are trained. "
                 "Give a later epoch, or fit anew with warm_start=False."
             )
-        for name in ("params_", "constants_", "origin_", "anchor_", "_optimizer_state"):
+        before = jax.tree.leaves(self.params_)[0].dtype if jax.tree.leaves(self.params_) else dtype
+        for name in ("params_", "constants_", "origin_", "anchor_"):
             setattr(self, name, as_numpy(getattr(self, name), dtype))
+        if before != dtype:
+            self._optimizer_state = convert_state(self._optimizer_state, before, dtype)

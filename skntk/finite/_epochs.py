@@ -8,8 +8,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
 
 from .._utils.targets import classify
+from .._utils.warnings import warn_user
 from ..networks._function import as_numpy
 from ._adversarial_training import AdversarialTraining
 from ._optimizer import init_optimizer, optimizer_key
@@ -19,6 +21,9 @@ from ._training import mini_batches, train_epoch
 
 __all__ = ["TrainingMixin"]
 
+#: A first epoch with this many times the loss of guessing has thrown the weights far out.
+_HOPELESS = 100.0
+
 
 class TrainingMixin(CallbackSupportMixin, NetworkMixin):
     """Training from the state that an estimator is in, with its parameters."""
@@ -26,15 +31,18 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
     _optimizer: Any
     _optimizer_state: Any
 
-    def _train(self, X: NDArray, labels: NDArray, validation: Any) -> None:
+    def _train(self, X: NDArray, labels: NDArray, validation: Any, given: tuple[Any, Any]) -> None:
+        """Train on validated samples; `given` are X and y as callbacks get them."""
         optimizer = optimizer_key(self.optimizer, self.learning_rate)
         rate = 0.0 if callable(self.learning_rate) else float(self.learning_rate)
         if self._optimizer != optimizer:  # another one knows nothing of this one's state
             self._optimizer = optimizer
             self._optimizer_state = init_optimizer(optimizer, self.params_, rate)
-        state = {"estimator": self, "reconstruction_attributes": self._fitted_attributes}
+        task = {"estimator": self, "X": given[0], "y": given[1]}
+        state = task | {"reconstruction_attributes": self._fitted_attributes}
         root = self._init_callback_context(max_subtasks=self.max_epochs)
         root.call_on_fit_task_begin(**state)
+        first = self.n_epochs_
         for _ in range(self.max_epochs):
             context = root.subcontext(task_name="epoch").call_on_fit_task_begin(**state)
             if self.n_epochs_ == self.linearize_at:
@@ -52,6 +60,8 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
                 rate,
             )
             self._finish_epoch(params, optimizer_state, float(loss))
+            if self.n_epochs_ == first + 1:
+                self._warn_of_scale(float(loss), X)
             self._record(float(loss), X, labels, validation)
             if context.call_on_fit_task_end(**state):
                 break
@@ -59,7 +69,7 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
 
     def _finish_epoch(self, params: Any, optimizer_state: Any, loss: float) -> None:
         # On the CPU these are views of what JAX computed, not copies.
-        params, optimizer_state = as_numpy(params), as_numpy(optimizer_state)
+        params, optimizer_state = as_numpy(params), _on_host(optimizer_state)
         # The loss was met before the last step, so it does not show what that step did.
         if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in jax.tree.leaves(params))):
             raise FloatingPointError(
@@ -68,6 +78,18 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
             )
         self.params_, self._optimizer_state = params, optimizer_state
         self.n_epochs_ += 1
+
+    def _warn_of_scale(self, loss: float, X: NDArray) -> None:
+        """Warn of a first epoch so far off that later ones hardly make up for it."""
+        guessing = np.log(len(self.classes_)) if self.loss == "cross_entropy" else 0.5
+        if loss > _HOPELESS * guessing:
+            message = (
+                f"The mean loss of the first epoch is {loss:.3g}, where guessing has "
+                f"{guessing:.2g}: the steps are too long for inputs of up to "
+                f"{np.abs(X).max():.3g}. Scale X to [0, 1] or to unit variance, or lower "
+                f"learning_rate={self.learning_rate!r}."
+            )
+            warn_user(ConvergenceWarning(message))
 
     def _record(self, loss: float, X: NDArray, labels: NDArray, validation: Any) -> None:
         entries = {"loss": loss}
@@ -98,3 +120,13 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
         names = ("params_", "constants_", "origin_", "anchor_", "classes_", "n_epochs_", "_network")
         attributes = {name: getattr(self, name) for name in names}
         return attributes | {"history_": dict(self.history_)}  # their own: this one goes on
+
+
+def _on_host(state: Any) -> Any:
+    """Arrays of an optimiser's state as NumPy's, but for random keys, which only JAX has."""
+
+    def convert(leaf: Any) -> Any:
+        is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return leaf if is_key else np.asarray(leaf)
+
+    return jax.tree.map(convert, state)

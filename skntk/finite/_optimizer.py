@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from .._utils.keys import comparable
 from .._utils.validation import check_real
 
-__all__ = ["Optimizer", "check_optimizer", "init_optimizer", "make_optimizer", "optimizer_key"]
+__all__ = [
+    "Optimizer",
+    "check_optimizer",
+    "convert_state",
+    "init_optimizer",
+    "make_optimizer",
+    "optimizer_key",
+]
 
 #: (name or function or transformation, schedule or None); a rate that is a number is an
 #: argument of what is compiled, so that another one compiles nothing new.
 Optimizer = tuple[Any, Any]
+
+
+def _names() -> tuple[str, ...]:
+    """Names of Optax's optimisers: functions of a learning rate first of all."""
+    found = []
+    for name, function in vars(optax).items():
+        if inspect.isfunction(function) and not name.startswith(("_", "scale_by")):
+            parameters = inspect.signature(function).parameters
+            if next(iter(parameters), None) == "learning_rate" and name != "lbfgs":
+                found.append(name)
+    return tuple(sorted(found))
+
+
+_NAMES = _names()
+
+
+def _is_transformation(optimizer: Any) -> bool:
+    return isinstance(optimizer, optax.GradientTransformation | optax.MultiSteps)
 
 
 def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
@@ -23,9 +50,12 @@ def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
     if not callable(learning_rate):
         check_real("learning_rate", learning_rate, low=0.0, strict=True)
     if isinstance(optimizer, str):
-        if not callable(getattr(optax, optimizer, None)):
-            raise ValueError(f"optimizer={optimizer!r} is not the name of an optimiser in optax.")
-    elif not (callable(optimizer) or isinstance(optimizer, optax.GradientTransformation)):
+        if optimizer not in _NAMES:
+            raise ValueError(
+                f"optimizer={optimizer!r} is not the name of an optimiser of a learning rate in "
+                f"optax; choose one of {', '.join(_NAMES)}, or give a transformation."
+            )
+    elif not (callable(optimizer) or _is_transformation(optimizer)):
         raise TypeError(
             f"optimizer={optimizer!r} must be the name of an optimiser in optax, a function from "
             "the learning rate to one, or an optax.GradientTransformation."
@@ -42,6 +72,22 @@ def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
             f"optimizer={optimizer!r} gives a {type(made).__name__} for a learning rate, not an "
             "optax.GradientTransformation."
         )
+    _check_updates(optimizer, made)
+
+
+def _check_updates(optimizer: Any, made: optax.GradientTransformation) -> None:
+    """Raise ValueError for one that asks for more than gradients and parameters."""
+
+    def step(weights: dict[str, jax.Array]) -> Any:
+        return made.update(weights, made.init(weights), weights)
+
+    try:
+        jax.eval_shape(step, {"weights": jax.ShapeDtypeStruct((2, 2), np.float32)})
+    except Exception as error:
+        raise ValueError(
+            f"optimizer={optimizer!r} makes no step of gradients and parameters alone, as needed "
+            f"here ({error}); choose one that does, such as 'adam'."
+        ) from error
 
 
 def optimizer_key(optimizer: Any, learning_rate: Any) -> Optimizer:
@@ -53,6 +99,8 @@ def optimizer_key(optimizer: Any, learning_rate: Any) -> Optimizer:
 def make_optimizer(optimizer: Optimizer, learning_rate: Any) -> optax.GradientTransformation:
     """Optax optimiser, of the learning rate given unless it has a schedule."""
     rule, schedule = optimizer
+    if isinstance(rule, optax.MultiSteps):
+        return rule.gradient_transformation()
     if isinstance(rule, optax.GradientTransformation):
         return rule
     rule = getattr(optax, rule) if isinstance(rule, str) else rule
@@ -63,3 +111,12 @@ def make_optimizer(optimizer: Optimizer, learning_rate: Any) -> optax.GradientTr
 def init_optimizer(optimizer: Optimizer, params: Any, learning_rate: Any) -> Any:
     """Initial state of the optimiser."""
     return make_optimizer(optimizer, learning_rate).init(params)
+
+
+def convert_state(state: Any, before: np.dtype, dtype: np.dtype) -> Any:
+    """State for parameters of another dtype; what it keeps in a dtype of its own stays in that."""
+
+    def convert(leaf: Any) -> Any:
+        return leaf.astype(dtype) if leaf.dtype == before else leaf
+
+    return jax.tree.map(convert, state)

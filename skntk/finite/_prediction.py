@@ -11,11 +11,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils.precision import as_float_matrix, precision
+from .._utils.precision import as_float_matrix, own_precision
 from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
 from ..attacks._box import check_clip_values
 from ..kernels._tangent_kernel import tangent_gram
-from ..networks._function import Network
+from ..networks._function import Network, flattened
 from ._adversarial_training import AdversarialTraining
 from ._outputs import attack, decision_outputs, input_pullback
 
@@ -35,6 +35,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
     """Outputs, input gradients, attacks and the tangent kernel of a network with parameters."""
 
     _network: Network
+    input_shape: tuple[int, ...] | None
     params_: Any
     constants_: Any
     origin_: Any
@@ -139,7 +140,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
     ) -> NDArray:
         """Apply a function of (network, n_classes, *static, state, x, *aligned) in blocks."""
         results = []
-        with precision(X.dtype):
+        with own_precision():
             for start in range(0, len(X), _EVALUATION_BATCH):
                 stop = min(start + _EVALUATION_BATCH, len(X))
                 size = _EVALUATION_BATCH if len(X) > _EVALUATION_BATCH else len(X)
@@ -158,4 +159,5 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
 
     def _validate_inputs(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
+        X = flattened(X, self.input_shape)
         return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)

@@ -244,7 +244,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
                 f"multi_output=True needs a kernel between outputs, and kernel={self.kernel!r} has "
                 "none; use EmpiricalNTK, or multi_output=False."
             )
-        n_outputs = self.kernel_.count_outputs(X.shape[1])
+        n_outputs = self.kernel_.count_outputs(X.shape[1], X.dtype)
         if n_outputs != n_targets:
             raise ValueError(
                 f"The kernel's network has {n_outputs} outputs for {n_targets} targets; give it "

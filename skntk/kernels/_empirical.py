@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from .._utils.copying import clone_parameter
+from .._utils.pickling import PickledByValue
 from .._utils.validation import check_integer
 from ..networks._function import (
     as_numpy,
@@ -17,6 +19,7 @@ from ..networks._function import (
     check_rowwise,
     count_outputs,
     draw_parameters,
+    refuse_untrainable,
 )
 from ..networks._resolve import is_trained, make_network, wrap_trained
 from ._base import NeuralTangentKernel, Pullback
@@ -29,7 +32,7 @@ __all__ = ["EmpiricalNTK"]
 Draw = tuple[Any, Any, Any]
 
 
-class EmpiricalNTK(NeuralTangentKernel):
+class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
     r"""Tangent kernel :math:`J_w f(x) J_w f(z)^T` of a finite network (Eq. 6).
 
     Called as a kernel it gives the trace over the k outputs divided by k; `full` gives all
@@ -67,6 +70,8 @@ class EmpiricalNTK(NeuralTangentKernel):
     array([[5., 2.],
            [2., 1.]])
     """
+
+    _pickled_by_value = ("module",)
 
     #: Each block computes the derivatives of its samples anew.
     block_size = 4096
@@ -108,12 +113,12 @@ class EmpiricalNTK(NeuralTangentKernel):
         X, right = self._validate(X, Z)
         return self._mean(lambda draw: tangent_gram(*draw, X, right), X)
 
-    def count_outputs(self, n_features: int) -> int:
-        """Number k of outputs of the network."""
-        X = np.zeros((1, n_features))
+    def count_outputs(self, n_features: int, dtype: Any = np.float64) -> int:
+        """Number k of outputs of the network, for inputs of that dtype."""
+        X = np.zeros((1, n_features), dtype)
         self._validate(X, None)
         network, params, constants = next(self._draws(X))
-        return count_outputs(network, params, constants, n_features)
+        return count_outputs(network, params, constants, n_features, X.dtype)
 
     def full_linearize(self, X: ArrayLike, Z: ArrayLike, A: ArrayLike) -> tuple[NDArray, Pullback]:
         r"""Outputs :math:`\sum_j \Theta(x_i, z_j) A_j` of the kernel between all outputs.
@@ -185,6 +190,7 @@ class EmpiricalNTK(NeuralTangentKernel):
         n_features = X.shape[1]
         if is_trained(self.module) or self.params is not None:
             network, *trees = wrap_trained(self.module, self.params, self.input_shape)
+            refuse_untrainable(trees[0])
             params, constants = (as_numpy(tree, X.dtype) for tree in trees)
             _check(network, params, constants, X)
             yield network, params, constants
@@ -206,6 +212,8 @@ class EmpiricalNTK(NeuralTangentKernel):
 
 
 def _check(network: Any, params: Any, constants: Any, X: NDArray) -> None:
-    """Raise ValueError unless the network has outputs, each of its own sample alone."""
-    count_outputs(network, params, constants, X.shape[1])
+    """Raise unless the network has parameters, and outputs each of its own sample alone."""
+    if not jax.tree.leaves(params):
+        raise ValueError(f"module {network.name!r} has no params, so its tangent kernel is zero.")
+    count_outputs(network, params, constants, X.shape[1], X.dtype)
     check_rowwise(network, params, constants, X.shape[1], X.dtype)

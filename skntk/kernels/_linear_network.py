@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.precision import precision
+from .._utils.precision import own_precision
 from ..networks._function import Network
 from ._tangent_kernel import blocks_of
 
@@ -32,7 +32,7 @@ def weighted_jacobian(
     for rows, z in blocks_of(Z, min(_BLOCK, len(Z))):
         weights = np.zeros((len(z), A.shape[1]), A.dtype)  # 0 for samples that fill up
         weights[: rows.stop - rows.start] = A[rows]
-        with precision(Z.dtype):
+        with own_precision():
             part = [np.asarray(leaf) for leaf in _gradient(network, params, constants, z, weights)]
         total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
     assert total is not None
@@ -45,7 +45,7 @@ def linear_outputs(
     r"""Outputs :math:`J(x_i)\,\theta`, (n, k)."""
     outputs = []
     for rows, x in blocks_of(X, min(_BLOCK, len(X))):
-        with precision(X.dtype):
+        with own_precision():
             block = np.asarray(_derivative(network, params, constants, theta, x))
         outputs.append(block[: rows.stop - rows.start])
     return np.concatenate(outputs)
@@ -60,7 +60,7 @@ def linear_vjp(
         n = rows.stop - rows.start
         cotangents = np.zeros((len(x), C.shape[1]), X.dtype)
         cotangents[:n] = C[rows]
-        with precision(X.dtype):
+        with own_precision():
             part = np.asarray(_pullback(network, params, constants, theta, x, cotangents))
         gradient[rows] = part[:n]
     return gradient

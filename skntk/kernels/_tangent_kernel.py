@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.memory import check_memory
-from .._utils.precision import precision
+from .._utils.precision import own_precision
 from ..networks._function import count_outputs
 from ._products import own_products
 from ._tangent_features import tangent_features
@@ -120,7 +120,7 @@ def _features(network: Any, params: Any, constants: Any, X: NDArray) -> _Feature
     size = min(_BLOCK, len(X))
     filled: list[NDArray] = []
     for rows, x in blocks_of(X, size):
-        with precision(X.dtype):
+        with own_precision():
             parts = jax.tree.leaves(tangent_features(network, params, constants, x))
         arrays = [np.asarray(part) for part in parts]
         if not filled:
@@ -162,7 +162,7 @@ def tangent_vjp(
     network: Any, params: Any, constants: Any, X: NDArray, Z: NDArray, W: NDArray
 ) -> NDArray:
     """Gradient (n, d) with respect to X of sum_ij W_ij trace(Theta(x_i, z_j)) / k."""
-    k = count_outputs(network, params, constants, X.shape[1])
+    k = count_outputs(network, params, constants, X.shape[1], X.dtype)
     n_values = k * sum(leaf.size for leaf in jax.tree.leaves(params))
     width = min(len(Z), max(1, _JACOBIAN_BYTES // (X.itemsize * max(1, n_values))))
     gradient = np.zeros_like(X)
@@ -171,7 +171,7 @@ def tangent_vjp(
             block = W[rows, columns]
             weights = np.zeros((len(x), width), X.dtype)  # 0 for samples that fill up
             weights[: block.shape[0], : block.shape[1]] = block
-            with precision(X.dtype):
+            with own_precision():
                 part = _input_gradient(network, params, constants, x, z, weights)
             gradient[rows] += np.asarray(part)[: block.shape[0]]
     return gradient

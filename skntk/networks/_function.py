@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from math import prod
 from typing import Any, Protocol
 
@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._utils.precision import precision
+from .._utils.keys import value_key
+from .._utils.precision import own_precision
 from .._utils.validation import check_integer
 
 __all__ = [
@@ -23,12 +24,16 @@ __all__ = [
     "Network",
     "as_leaves",
     "as_numpy",
+    "as_outputs",
     "check_input_shape",
     "check_outputs",
     "check_rowwise",
     "count_outputs",
     "draw_parameters",
+    "flattened",
+    "network_key",
     "refuse_batch_statistics",
+    "refuse_untrainable",
     "shaped",
 ]
 
@@ -44,7 +49,7 @@ class Network(Protocol):
         """Return trainable parameters and everything that stays as it is."""
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> jax.Array:
-        """Outputs (n, k)."""
+        """Outputs (n, k), in the dtype of `x`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +70,59 @@ class FunctionNetwork:
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
         """Outputs (n, k)."""
-        return self.function(params, shaped(x, self.input_shape))
+        return as_outputs(self.function(params, shaped(x, self.input_shape)), x)
 
 
 def shaped(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Array:
     return x if input_shape is None else x.reshape(len(x), *input_shape)
+
+
+def flattened(X: Any, input_shape: tuple[int, ...] | None) -> Any:
+    """Samples as rows, if they come in the shape that the network sees them in."""
+    shape = getattr(X, "shape", ())
+    if input_shape is None or len(shape) < 3 or tuple(shape[1:]) != tuple(input_shape):
+        return X
+    return X.reshape(len(X), -1)
+
+
+def as_outputs(outputs: Any, x: jax.Array) -> Any:
+    """Outputs in the dtype of the inputs, whatever precision a network computes them in.
+
+    Anything but an array of floats is left as it is, for `count_outputs` to refuse.
+    """
+    floating = hasattr(outputs, "dtype") and jnp.issubdtype(outputs.dtype, jnp.floating)
+    return outputs.astype(x.dtype) if floating else outputs
+
+
+def network_key(*parts: Any) -> Hashable:
+    """Key that is equal for equal networks, whatever their fields and attributes hold.
+
+    Of anything that has no key by value, the object itself is the key.
+    """
+    return value_key(parts, otherwise=_Itself)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Itself:
+    """Equal to another of an equal value if that can be hashed, else of the same value."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Itself) or type(self.value) is not type(other.value):
+            return False
+        return self.value is other.value or (_hashable(self.value) and self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value) if _hashable(self.value) else id(self.value)
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def check_input_shape(input_shape: Any, n_features: int) -> None:
@@ -91,11 +144,18 @@ def draw_parameters(
 ) -> tuple[Any, Any]:
     """Random parameters and constants, as trees of NumPy arrays.
 
-    They are drawn in single precision and then converted: a seed stands for one network,
-    whatever the precision of the data.
+    They are drawn for inputs of single precision and then converted: a seed stands for one
+    network, whatever the precision of the data.
+
+    Raises
+    ------
+    TypeError
+        If one of the parameters is no array of floats.
     """
-    with precision(np.float32):
-        drawn = _init(network, jax.random.key(seed), jnp.ones((1, n_features)))
+    with own_precision():
+        x = jnp.ones((1, n_features), np.float32)
+        drawn = _initialised(network, seed, x)
+        refuse_untrainable(drawn[0])
         params, constants = (as_numpy(tree, dtype) for tree in drawn)
     return params, constants
 
@@ -105,7 +165,41 @@ def _init(network: Network, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
     return network.init(key, x)
 
 
-def count_outputs(network: Network, params: Any, constants: Any, n_features: int) -> int:
+def _initialised(network: Network, seed: int, x: jax.Array) -> tuple[Any, Any]:
+    try:
+        return _init(network, jax.random.key(seed), x)
+    except Exception as error:  # whatever the network's own code raises
+        raise _failed(network, x.shape[1], x.dtype, error) from error
+
+
+def _failed(network: Network, n_features: int, dtype: Any, error: Exception) -> ValueError:
+    return ValueError(
+        f"module {network.name!r} fails on batches (n, n_features={n_features}) in "
+        f"{np.dtype(dtype)}. Either "
+        "it is made for another n_features, or needs an input_shape; or its layers are made for "
+        "another precision (give X as float32, or the layers param_dtype=jnp.float64); or it asks "
+        f"for random numbers, which a network in inference mode has none of. It says: {error}"
+    )
+
+
+def refuse_untrainable(params: Any) -> None:
+    """Raise TypeError, naming the leaf, unless all parameters are arrays of floats."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        dtype = getattr(leaf, "dtype", np.asarray(leaf).dtype)
+        if jnp.issubdtype(dtype, jnp.floating):
+            continue
+        name = jax.tree_util.keystr(path) or "itself"
+        remedy = "leave out what is not trained"
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            remedy = "give its real and imaginary parts as two arrays"
+        raise TypeError(
+            f"params holds an array of {dtype} ({name}), which has no real derivative; {remedy}."
+        )
+
+
+def count_outputs(
+    network: Network, params: Any, constants: Any, n_features: int, dtype: Any
+) -> int:
     """Number of outputs k.
 
     Raises
@@ -113,28 +207,45 @@ def count_outputs(network: Network, params: Any, constants: Any, n_features: int
     ValueError
         If the network does not take batches (n, n_features) or give batches (n, k).
     """
-    # Two samples, so that outputs without a batch axis do not pass for a batch of one.
-    batch = jax.ShapeDtypeStruct((2, n_features), np.float32)
-    try:
-        with precision(np.float32):
-            shape = jax.eval_shape(network.apply, params, constants, batch).shape
-    except Exception as error:  # whatever the network's own code raises for a wrong shape
+    # Of two samples, so that outputs without a batch axis do not pass for a batch of one; and of
+    # one, so that outputs squeezed to a vector do not pass either.
+    (n, *rest), alone = (
+        _shape_of_outputs(network, params, constants, (size, n_features), dtype) for size in (2, 1)
+    )
+    if n != 2 or len(rest) != 1 or alone != (1, *rest):
         raise ValueError(
-            f"module does not take batches of shape (n, n_features={n_features}); give the "
-            f"n_features, or the input_shape, that it is made for. It says: {error}"
-        ) from error
-    if len(shape) != 2 or shape[0] != 2:
-        raise ValueError(
-            f"module gives outputs of shape {shape} for a batch of 2 samples; it needs (2, k)."
+            f"module {network.name!r} gives outputs of shape {(n, *rest)} for a batch of 2 samples "
+            f"and {alone} for 1; it needs (2, k) and (1, k), of which nothing is squeezed."
         )
-    return shape[1]
+    return rest[0]
+
+
+def _shape_of_outputs(
+    network: Network, params: Any, constants: Any, shape: tuple[int, int], dtype: Any
+) -> tuple[int, ...]:
+    try:
+        with own_precision():
+            batch = jax.ShapeDtypeStruct(shape, dtype)
+            outputs = jax.eval_shape(network.apply, params, constants, batch)
+    except Exception as error:  # whatever the network's own code raises
+        raise _failed(network, shape[1], dtype, error) from error
+    if not hasattr(outputs, "dtype"):
+        raise ValueError(
+            f"module {network.name!r} gives a {type(outputs).__name__} of outputs; it needs one "
+            "array (n, k). Wrap it in a module that returns the one to be used."
+        )
+    if not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise ValueError(
+            f"module {network.name!r} gives outputs of {outputs.dtype}; it needs real numbers."
+        )
+    return outputs.shape or (0,)
 
 
 def check_outputs(
-    network: Network, params: Any, constants: Any, n_features: int, n_classes: int
+    network: Network, params: Any, constants: Any, n_features: int, n_classes: int, dtype: Any
 ) -> None:
     """Raise ValueError unless the network has the outputs of a classifier."""
-    k = count_outputs(network, params, constants, n_features)
+    k = count_outputs(network, params, constants, n_features, dtype)
     allowed = (1, 2) if n_classes == 2 else (n_classes,)
     if k not in allowed:
         raise ValueError(
@@ -152,8 +263,16 @@ def check_rowwise(
     other samples; neither an input gradient nor a tangent kernel is then what it seems.
     """
     x = np.random.default_rng(0).uniform(size=(2, n_features)).astype(dtype)[[0, 1, 0]]
-    with precision(dtype):
-        together, alone = (np.asarray(f) for f in _both_ways(network, params, constants, x))
+    try:
+        with own_precision():
+            together, alone = (np.asarray(f) for f in _both_ways(network, params, constants, x))
+    except Exception as error:  # it could be traced, but not compiled
+        raise ValueError(
+            f"module {network.name!r} does not compile. If it uses a NumPy array of 64 bits, JAX "
+            "may have met the array in its mode of 32 bits, and takes it for what it was then: "
+            "write jnp.asarray(array) in the module, or give the array in float32, or set "
+            f"jax_enable_x64 from the start. JAX says: {error}"
+        ) from error
     scale = np.abs(alone).max(initial=0)
     # NaN and infinity are no evidence here; training reports them itself.
     if np.isfinite(scale) and np.abs(together - alone).max() > 1e-3 * scale:
@@ -189,7 +308,7 @@ def as_numpy(tree: Any, dtype: Any = None) -> Any:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
-        floating = np.issubdtype(array.dtype, np.floating)
+        floating = jnp.issubdtype(array.dtype, jnp.floating)  # which bfloat16 is to JAX alone
         return array.astype(dtype) if dtype is not None and floating else array
 
     return jax.tree.map(convert, tree)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 from flax import linen
 
 from .._utils.copying import copy_module
-from ._function import refuse_batch_statistics, shaped
+from ._function import as_outputs, network_key, refuse_batch_statistics, shaped
 
 __all__ = ["LinenNetwork", "is_linen", "wrap_linen", "wrap_linen_variables"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LinenNetwork:
     """A Linen module; all collections but "params" are constants."""
 
@@ -26,9 +28,19 @@ class LinenNetwork:
         """Name of the module's class."""
         return type(self.module).__name__
 
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        # The module's own comparison fails for fields that are arrays, its hash for lists.
+        return network_key(self.module, self.input_shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LinenNetwork) and self._key == other._key
+
     def __hash__(self) -> int:
-        # Not the module's: fields given as lists, as the layers of nn.Sequential, have none.
-        return hash((type(self.module), self.input_shape))
+        return hash(self._key)
+
+    def __reduce__(self) -> Any:
+        return LinenNetwork, (self.module, self.input_shape)
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Draw parameters for inputs like `x`."""
@@ -37,7 +49,8 @@ class LinenNetwork:
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
         """Outputs (n, k)."""
-        return self.module.apply({"params": params, **constants}, shaped(x, self.input_shape))
+        variables = {"params": params, **constants}
+        return as_outputs(self.module.apply(variables, shaped(x, self.input_shape)), x)
 
 
 def is_linen(module: Any) -> bool:
@@ -51,7 +64,8 @@ def wrap_linen(module: Any, shape: tuple[int, ...] | None, n_outputs: int) -> Li
     """Network of a module or class; a field ``n_outputs`` of None becomes what is needed."""
     # A copy: what is compiled for must not change with a list among the user's fields.
     module = module() if isinstance(module, type) else copy_module(module)
-    if getattr(module, "n_outputs", n_outputs) is None:
+    fields = {field.name for field in dataclasses.fields(module)}
+    if "n_outputs" in fields and module.n_outputs is None:
         module = module.clone(n_outputs=n_outputs)
     return LinenNetwork(module, shape)
 

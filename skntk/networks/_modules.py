@@ -62,7 +62,7 @@ class TwoLayerReLU(_ByValue, nn.Module):
         """Map a batch (n, ...) to outputs (n, n_outputs)."""
         x = jnp.asarray(x).reshape(len(x), -1)
         shape = (self.width, x.shape[1])
-        weights = self.param("W", nn.initializers.normal(self.init_std), shape)
+        weights = self.param("W", nn.initializers.normal(self.init_std), shape, jnp.float32)
         signs = self.variable(
             "frozen",
             "A",

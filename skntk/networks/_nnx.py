@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 from flax import nnx
 
-from .._utils.keys import comparable
-from ._function import refuse_batch_statistics, shaped
+from .._utils.precision import own_precision
+from ._function import as_outputs, network_key, refuse_batch_statistics, shaped
 
 __all__ = ["NNXNetwork", "is_nnx", "wrap_nnx", "wrap_nnx_factory"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class NNXNetwork:
     """An NNX module taken apart; all state but parameters is constant."""
 
     graph: nnx.GraphDef
     input_shape: tuple[int, ...] | None
     # How to put a plain dictionary of arrays back into states; no part of the identity.
-    templates: Any = dataclasses.field(hash=False, compare=False)
+    templates: Any
     factory: Any = None
-    module_name: str = dataclasses.field(default="", hash=False, compare=False)
+    module_name: str = ""
 
     @property
     def name(self) -> str:
         """Name of the module's class."""
         return self.module_name
+
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        # Attributes of a module may be lists, dictionaries, sets or arrays, which have no hash.
+        return network_key(self.graph, self.factory, self.input_shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NNXNetwork) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def __reduce__(self) -> Any:
         # The graph may hold activations such as jnp.tanh, which do not pickle; a factory does.
@@ -47,7 +61,7 @@ class NNXNetwork:
         states = [jax.tree.map(lambda leaf: leaf, template) for template in self.templates]
         for state, values in zip(states, (params, constants), strict=True):
             nnx.replace_by_pure_dict(state, values)
-        return nnx.merge(self.graph, *states)(shaped(x, self.input_shape))
+        return as_outputs(nnx.merge(self.graph, *states)(shaped(x, self.input_shape)), x)
 
 
 def is_nnx(module: Any) -> bool:
@@ -59,7 +73,9 @@ def wrap_nnx(
     module: nnx.Module, shape: tuple[int, ...] | None
 ) -> tuple[NNXNetwork, dict[str, Any], dict[str, Any]]:
     """Network, parameters and constants of a module, which is left as it is."""
-    graph, *states = _split(nnx.merge(*nnx.split(module)))
+    copy = nnx.merge(*nnx.split(module))
+    _as_state(copy)
+    graph, *states = _split(copy)
     params, constants = map(nnx.to_pure_dict, states)
     network = NNXNetwork(graph, shape, tuple(states), module_name=type(module).__name__)
     return network, params, constants
@@ -74,7 +90,8 @@ def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
         If it makes no NNX module.
     """
     try:
-        built = nnx.eval_shape(lambda: _build(factory, jax.random.key(0)))
+        with own_precision():
+            built = nnx.eval_shape(lambda: _build(factory, jax.random.key(0)))
     except TypeError as error:
         raise TypeError(
             f"module={factory!r} makes no NNX module of nnx.Rngs: {error}. A function of "
@@ -84,12 +101,20 @@ def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
         raise TypeError(f"module={factory!r} made a {type(built).__name__}, not an NNX module.")
     graph, *templates = _split(built)
     name = type(built).__name__
-    return NNXNetwork(graph, shape, tuple(templates), comparable(factory), name)
+    return NNXNetwork(graph, shape, tuple(templates), factory, name)
 
 
 def _build(factory: Any, key: jax.Array) -> nnx.Module:
     rngs = nnx.Rngs(key)
-    return factory(rngs=rngs) if isinstance(factory, type) else factory(rngs)
+    made = factory
+    while isinstance(made, functools.partial):
+        made = made.func
+    # The signature of a module class does not show its own parameters.
+    by_keyword = isinstance(made, type) or "rngs" in inspect.signature(made).parameters
+    module = factory(rngs=rngs) if by_keyword else factory(rngs)
+    if isinstance(module, nnx.Module):
+        _as_state(module)
+    return module
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
@@ -99,3 +124,12 @@ def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
     params, statistics, rest = states
     refuse_batch_statistics(statistics)
     return graph, params, rest
+
+
+def _as_state(module: nnx.Module) -> None:
+    """Make state of the arrays that are plain attributes; NNX counts them to the structure."""
+    for _, node in list(nnx.iter_graph(module)):
+        if isinstance(node, nnx.Module):
+            for name, value in list(vars(node).items()):
+                if isinstance(value, jax.Array):
+                    setattr(node, name, nnx.data(value))

@@ -25,7 +25,7 @@ from flax import nnx
 from helpers import Compilations
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
@@ -1197,7 +1197,8 @@ def fitted_state(clf):
 
 
 def diverge(clf, X, y):
-    clf.set_params(learning_rate=1e30, loss="squared_error", max_epochs=50).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="mean loss of the first epoch"):
+        clf.set_params(learning_rate=1e30, loss="squared_error", max_epochs=50).fit(X, y)
 
 
 def interrupt(clf, X, y):
