@@ -36,7 +36,7 @@ class SmallBlocks(FullyConnectedNTK):
 def main():
     """Fit here and on the cluster, and compare."""
     parser = argparse.ArgumentParser(description="A kernel machine fitted on a Dask cluster.")
-    parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
+    parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
     parser.add_argument("--n-train", type=int, default=1000)
     parser.add_argument("--n-test", type=int, default=300)
     parser.add_argument("--eps", type=float, default=0.1)

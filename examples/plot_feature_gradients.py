@@ -25,8 +25,8 @@ from skntk.datasets import load_images
 from skntk.inspection import FeatureGradientDisplay, PerturbationDecompositionDisplay
 
 parser = argparse.ArgumentParser(description="Draw NTK features.")
-parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
-parser.add_argument("--classes", nargs=2, type=int, help="two classes; default: the first two")
+parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--classes", nargs=2, help="two, by label or name; default: the first two")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=200)
 parser.add_argument("--kernels", nargs="+", default=["fc1", "fc2", "fc5", "conv1", "two_layer"])
@@ -36,10 +36,9 @@ parser.add_argument("--n-deep", type=int, default=4, help="useful, non-robust fe
 parser.add_argument("--output", default="feature_gradients", help="beginning of the file names")
 options = parser.parse_args()
 
-classes = options.classes
-if classes is None:
-    classes = list(load_images(options.data).target_names)[:2]
+classes = options.classes or list(load_images(options.data).target_names)[:2]
 data = load_images(options.data, classes=classes, n_train=options.n_train, n_test=options.n_test)
+classes = list(data.target_names)
 if not 0 <= options.image < len(data.X_test):
     parser.error(f"--image {options.image} is none of the {len(data.X_test)} test images")
 x, y = data.X_test[options.image], data.y_test[options.image]

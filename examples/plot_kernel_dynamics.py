@@ -36,7 +36,7 @@ from skntk.inspection import (
 from skntk.networks import CIFARConvNet, MNISTConvNet
 
 parser = argparse.ArgumentParser(description="Kernel dynamics of adversarial training.")
-parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
+parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=300)
 parser.add_argument("--epochs", type=int, default=20)
@@ -65,7 +65,13 @@ module = architecture(n_outputs, image_shape=tuple(data.image_shape))
 # %%
 # The kernel is taken between a few training images of every class.
 
-share = max(1, options.kernel_samples // len(classes))
+share = options.kernel_samples // len(classes)
+if share * len(classes) * n_outputs < max(options.top):
+    needed = -(-max(options.top) // n_outputs)
+    parser.error(
+        f"--kernel-samples {options.kernel_samples} of {len(classes)} classes leave fewer than "
+        f"--top {max(options.top)} eigenvalues; give at least {max(needed, 1) + len(classes) - 1}"
+    )
 batch = np.concatenate([np.flatnonzero(data.y_train == label)[:share] for label in classes])
 
 # %%

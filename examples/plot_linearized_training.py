@@ -30,7 +30,7 @@ from skntk.inspection import TrainingCurveDisplay
 from skntk.networks import CIFARConvNet, MNISTConvNet
 
 parser = argparse.ArgumentParser(description="Linearised adversarial training.")
-parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
+parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=300)
 parser.add_argument("--epochs", type=int, default=20)

@@ -26,8 +26,8 @@ from skntk.inspection import AdversarialExamplesDisplay
 from skntk.metrics import robust_accuracy_score
 
 parser = argparse.ArgumentParser(description="Attack an infinitely wide network in closed form.")
-parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
-parser.add_argument("--classes", nargs=2, type=int, help="keep only these two classes")
+parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--classes", nargs=2, help="keep only these two, by label or name")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=500)
 parser.add_argument("--kernel", default="fc2", help="fc1..fc5 or two_layer")

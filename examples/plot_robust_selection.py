@@ -24,8 +24,8 @@ from skntk.datasets import load_images
 from skntk.inspection import RobustSelectionDisplay
 
 parser = argparse.ArgumentParser(description="Keep only the most robust NTK features.")
-parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
-parser.add_argument("--classes", nargs=2, type=int, help="keep only these two classes")
+parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--classes", nargs=2, help="keep only these two, by label or name")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=300)
 parser.add_argument("--kernel", default="fc1")

@@ -30,8 +30,8 @@ from skntk.networks import TwoLayerReLU
 from skntk.transfer import follow_transfer
 
 parser = argparse.ArgumentParser(description="Transfer attacks from a kernel to its network.")
-parser.add_argument("--data", default="digits", help="digits, mnist, cifar10, or an .npz file")
-parser.add_argument("--classes", nargs=2, type=int, help="keep only these two classes")
+parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--classes", nargs=2, help="keep only these two, by label or name")
 parser.add_argument("--n-train", type=int, default=500)
 parser.add_argument("--n-test", type=int, default=200)
 parser.add_argument("--widths", nargs="+", type=int, default=[256, 4096])

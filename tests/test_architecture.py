@@ -114,7 +114,7 @@ def test_nothing_imports_the_whole_package(module):
 
 def test_the_root_holds_rooms_and_no_furniture():
     loose = {path.stem for path in PACKAGE.glob("*.py")}
-    assert loose == {"__init__", "datasets", "transfer"}
+    assert loose == {"__init__", "transfer"}
 
 
 def test_tests_mirror_the_rooms():

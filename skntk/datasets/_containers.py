@@ -1,0 +1,96 @@
+"""Files of many arrays that libraries read: HDF5, by h5py, and MATLAB's, by SciPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat, whosmat
+
+from .._utils.optional import import_for
+from ._names import Arrays, Entry, FileError, read_entries
+
+__all__ = ["read_hdf5", "read_mat"]
+
+_MATLAB_DTYPES = {"double": "f8", "single": "f4", "logical": "?", "char": "U1"}
+
+
+def read_hdf5(path: Path) -> Arrays:
+    """Read the arrays of an HDF5 file, also those in groups, as ``train/X``.
+
+    Links to other files are not followed.
+    """
+    h5py = import_for("Reading HDF5", "h5py", extra="data")
+    entries: dict[str, Entry] = {}
+
+    def add(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise FileError(
+                    f"{name} in {str(path)!r} lies in other files, which are not followed; save "
+                    "its values."
+                )
+            entries[name] = _hdf5_entry(item)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+        from_matlab = any("MATLAB_class" in file[name].attrs for name in entries)
+        arrays = read_entries(path, entries)
+    return _samples_first(path, arrays) if from_matlab else arrays
+
+
+def _hdf5_entry(dataset: Any) -> Entry:
+    # MATLAB stores the axes of an array in reverse.
+    reverse = "MATLAB_class" in dataset.attrs
+    text = dataset.dtype.kind == "O"
+    dtype = np.dtype("U1") if text else dataset.dtype
+
+    def read() -> NDArray:
+        values = np.asarray(dataset.asstr()[()], dtype=str) if text else dataset[()]
+        return np.ascontiguousarray(values.T) if reverse else values
+
+    return Entry(dataset.shape[::-1] if reverse else dataset.shape, dtype, read)
+
+
+def read_mat(path: Path) -> Arrays:
+    """Read the arrays of a MATLAB file; samples may lie along the last axis, as in SVHN's."""
+    entries = {
+        name: Entry(shape, _matlab_dtype(kind), _matlab_reader(path, name))
+        for name, shape, kind in whosmat(path)
+    }
+    return _samples_first(path, read_entries(path, entries))
+
+
+def _matlab_dtype(kind: str) -> np.dtype:
+    if kind.startswith(("int", "uint")) or kind in _MATLAB_DTYPES:
+        return np.dtype(_MATLAB_DTYPES.get(kind, kind))
+    return np.dtype(object)  # cells and structures
+
+
+def _matlab_reader(path: Path, name: str) -> Callable[[], NDArray]:
+    return partial(_load_variable, path, name)
+
+
+def _load_variable(path: Path, name: str) -> NDArray:
+    return loadmat(path, variable_names=[name])[name]
+
+
+def _samples_first(path: Path, arrays: Arrays) -> Arrays:
+    """Move the axis of the samples to the front, where MATLAB has it at the end."""
+    moved = dict(arrays)
+    for name, X in arrays.items():
+        if not name.startswith("X"):
+            continue
+        n = arrays[f"y{name[1:]}"].size
+        if X.shape[-1] == n and X.shape[0] == n and X.ndim > 2:
+            raise FileError(
+                f"{name} in {str(path)!r} has shape {X.shape} for {n} labels: its first axis or "
+                "its last may count the images. Save it as .npz with the images along the first."
+            )
+        if X.shape[-1] == n != X.shape[0]:
+            moved[name] = np.moveaxis(X, -1, 0)
+    return moved

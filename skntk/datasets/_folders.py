@@ -1,0 +1,157 @@
+"""Folders: files named for training and test, or one folder of pictures for every class."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ._binary import idx_entry
+from ._forms import PICTURES, read_single, recognise
+from ._names import (
+    Arrays,
+    Entry,
+    FileError,
+    canonical_array,
+    complete,
+    names_part,
+    part_of,
+    read_entries,
+)
+from ._numpy import npy_entry
+from ._pictures import read_classes
+
+__all__ = ["read_folder"]
+
+
+def read_folder(folder: Path) -> Arrays:
+    """Read training and test images, or the only set, out of a folder."""
+    children = [child for child in sorted(folder.iterdir()) if not child.name.startswith(".")]
+    _check_links(folder, children)
+    parts = {part_of(child.name): child for child in children if child.is_dir()}
+    if "train" in parts and {"test", "val"} & parts.keys():
+        return complete(folder, _read_parts(parts))
+    if classes := _classes(folder):
+        return read_classes(folder, classes)
+    return complete(folder, _read_files(folder, [c for c in children if c.is_file()]))
+
+
+def _check_links(folder: Path, children: list[Path]) -> None:
+    """Raise for links out of the folder, which an unpacked archive may have brought."""
+    root = folder.resolve()
+    for child in children:
+        if child.is_symlink() and not child.resolve().is_relative_to(root):
+            raise FileError(
+                f"{str(child)!r} is a symbolic link out of its folder, which is not followed; give "
+                "the file or folder that it leads to."
+            )
+
+
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    """Pictures of every subfolder that has some, in the order of their names."""
+    classes = {}
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and not child.name.startswith("."):
+            files = sorted(p for p in child.iterdir() if p.suffix.lower() in PICTURES)
+            _check_links(folder, files)
+            if files:
+                classes[child.name] = files
+    return classes
+
+
+def _read_parts(parts: dict[str | None, Path]) -> Arrays:
+    """Read folders ``train`` and ``test``, whose classes are the same."""
+    chosen = ["train", "test" if "test" in parts else "val"]
+    classes = {part: _classes(parts[part]) for part in chosen}
+    names = sorted({name for own in classes.values() for name in own})
+    if not names:
+        raise FileError(
+            f"{str(parts['train'])!r} has no folders of pictures; give it one for every class."
+        )
+    arrays: Arrays = {}
+    for part in chosen:
+        all_classes = {name: classes[part].get(name, []) for name in names}
+        arrays |= names_part(read_classes(parts[part], all_classes), part)
+    return arrays
+
+
+def _read_files(folder: Path, files: list[Path]) -> Arrays:
+    """Read arrays out of files, and put numbered ones together."""
+    files = [file for file in files if file.with_name(file.name + ".gz") != file]
+    unpacked = {file.name for file in files}
+    files = [file for file in files if file.name.removesuffix(".gz") not in unpacked - {file.name}]
+    forms = {file: recognise(file) for file in files}
+    single = {file: form for file, form in forms.items() if form in ("npy", "IDX")}
+    entries = {name: _entry(file, form) for file, form in single.items() for name in [_name(file)]}
+    named = {name: entry for name, entry in entries.items() if canonical_array(name)}
+    arrays = read_entries(folder, named) if named else {}
+    for file in _batches(folder, [file for file in files if file not in single]):
+        arrays = _joined(arrays, names_part(read_single(file), part_of(_stem(file))))
+    if not arrays:
+        _refuse(folder, forms)
+    return arrays
+
+
+def _name(file: Path) -> str:
+    """Name of the array that a file holds; MNIST's are called ``train-images-idx3-ubyte``."""
+    return re.sub(r"[-.]idx\d-ubyte$", "", _stem(file))
+
+
+def _stem(file: Path) -> str:
+    return file.name.removesuffix(".gz").rpartition(".")[0] or file.name.removesuffix(".gz")
+
+
+def _entry(file: Path, form: str) -> Entry:
+    return npy_entry(file) if form == "npy" else idx_entry(file)
+
+
+def _batches(folder: Path, files: list[Path]) -> list[Path]:
+    """Files of a part, which may be several that are told apart by numbers only."""
+    chosen: list[Path] = []
+    by_part: dict[str, list[Path]] = {}
+    for file in files:
+        part = part_of(_stem(file))
+        if part is not None and file.suffix not in (".txt", ".html", ".md", ".json"):
+            by_part.setdefault(part, []).append(file)
+    for part, own in by_part.items():
+        if len({re.sub(r"\d+", "#", file.name) for file in own}) > 1:
+            raise FileError(
+                f"{str(folder)!r} has several files of its {part} images: "
+                f"{', '.join(file.name for file in own[:5])}; give one of them, or move the "
+                "others away."
+            )
+        _check_shards(folder, own)
+        chosen += sorted(own, key=lambda file: [int(n) for n in re.findall(r"\d+", file.name)])
+    return chosen
+
+
+def _check_shards(folder: Path, files: list[Path]) -> None:
+    """Raise if of files called ``train-00000-of-00003`` some are missing."""
+    numbers = re.search(r"\d+-of-(\d+)", files[0].name)
+    if numbers and len(files) != int(numbers[1]):
+        raise FileError(
+            f"{str(folder)!r} has {len(files)} of the {int(numbers[1])} files like "
+            f"{files[0].name!r}; fetch the others."
+        )
+
+
+def _joined(arrays: Arrays, more: Arrays) -> Arrays:
+    joined = dict(arrays)
+    for name, array in more.items():
+        both = name in joined and name != "target_names"
+        joined[name] = np.concatenate([joined[name], array]) if both else array
+    return joined
+
+
+def _refuse(folder: Path, forms: dict[Path, str]) -> None:
+    """Say what is there instead of images; a pickle or an archive says itself how it is read."""
+    for file, form in forms.items():
+        if form in ("pickle", "PyTorch", "tar", "archive", "Arrow"):
+            read_single(file)
+    found = ", ".join(f"{file.name} ({form})" for file, form in [*forms.items()][:8])
+    raise FileError(
+        f"{str(folder)!r} has neither files named for training and test ('train', 'test') nor a "
+        f"folder of pictures for every class; it holds {found or 'no files'}. Give one of the "
+        "files, or name them."
+    )

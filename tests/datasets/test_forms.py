@@ -1,0 +1,512 @@
+"""Every form of file that people bring, written here: it is read, or refused with the remedy."""
+
+import gzip
+import io
+import pickle
+import struct
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skntk.datasets import _names, load_images
+
+h5py = pytest.importorskip("h5py")
+pd = pytest.importorskip("pandas")
+Image = pytest.importorskip("PIL.Image")
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+scipy_io = pytest.importorskip("scipy.io")
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (20, 6, 6), dtype=np.uint8)
+RGB = RNG.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+for stack in (GREY, RGB):
+    stack[:, 0, 0] = 255  # also the darkest choice has a white pixel
+Y = np.arange(20) % 2
+TRAIN, TEST = slice(14), slice(14, None)
+
+
+def idx(array):
+    header = b"\0\0\x08" + bytes([array.ndim])
+    return header + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+
+
+def png(image):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def keras(folder):
+    path = folder / "mnist.npz"
+    np.savez(path, x_train=GREY[TRAIN], y_train=Y[TRAIN], x_test=GREY[TEST], y_test=Y[TEST])
+    return path, GREY
+
+
+def medmnist(folder):
+    path = folder / "pathmnist.npz"
+    arrays = {f"{part}_images": RGB[rows] for part, rows in (("train", TRAIN), ("test", TEST))}
+    arrays |= {"train_labels": Y[TRAIN, None], "test_labels": Y[TEST, None]}
+    np.savez_compressed(path, **arrays, val_images=RGB[:3], val_labels=Y[:3, None])
+    return path, RGB
+
+
+def npy_pair(folder):
+    np.save(folder / "fog.npy", RGB)
+    np.save(folder / "labels.npy", Y)
+    return folder / "fog.npy", RGB
+
+
+def npy_folder(folder):
+    for part, rows in (("train", TRAIN), ("test", TEST)):
+        np.save(folder / f"X_{part}.npy", GREY[rows])
+        np.save(folder / f"y_{part}.npy", Y[rows])
+    return folder, GREY
+
+
+def idx_folder(folder):
+    for part, rows in (("train", TRAIN), ("t10k", TEST)):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(GREY[rows]))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(Y[rows]))
+        # torchvision leaves what it unpacked beside it.
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(GREY[rows])))
+    return folder, GREY
+
+
+def idx_gz_file(folder):
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(GREY)))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(Y)))
+    return folder / "train-images-idx3-ubyte.gz", GREY
+
+
+def cifar_records(images, *labels):
+    planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    return np.c_[np.stack(labels, axis=1), planes].astype(np.uint8).tobytes()
+
+
+def cifar_binary(folder):
+    (folder / "data_batch_1.bin").write_bytes(cifar_records(RGB[:8], Y[:8]))
+    (folder / "data_batch_2.bin").write_bytes(cifar_records(RGB[8:14], Y[8:14]))
+    (folder / "test_batch.bin").write_bytes(cifar_records(RGB[TEST], Y[TEST]))
+    (folder / "batches.meta.txt").write_text("cat\ndog\n")
+    (folder / "readme.html").write_text("<a>,</a>")
+    return folder, RGB
+
+
+def cifar100_binary(folder):
+    path = folder / "train.bin"
+    path.write_bytes(cifar_records(RGB, Y * 0 + 7, Y))
+    return path, RGB
+
+
+def svhn(folder):
+    for part, rows in (("train", TRAIN), ("test", TEST)):
+        arrays = {"X": np.moveaxis(RGB[rows], 0, -1), "y": Y[rows, None]}
+        scipy_io.savemat(folder / f"{part}_32x32.mat", arrays)
+    return folder, RGB
+
+
+def matlab_73(folder):
+    path = folder / "images.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in (("X", np.moveaxis(RGB, 0, -1)), ("y", Y[:, None].astype(float))):
+            file[name] = array.T
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+    content = bytearray(path.read_bytes())
+    content[:24] = b"MATLAB 7.3 MAT-file, ..."
+    path.write_bytes(content)
+    return path, RGB
+
+
+def hdf5_groups(folder):
+    path = folder / "images.h5"
+    with h5py.File(path, "w") as file:
+        for part, rows in (("train", TRAIN), ("test", TEST)):
+            file[f"{part}/images"] = GREY[rows]
+            file[f"{part}/labels"] = [str(label) for label in Y[rows]]
+    return path, GREY
+
+
+def pictures(folder):
+    for name, label in (("cat", 0), ("dog", 1)):
+        (folder / name).mkdir()
+        for k in np.flatnonzero(label == Y):
+            (folder / name / f"{k:02}.png").write_bytes(png(RGB[k]))
+    return folder, RGB
+
+
+def picture_parts(folder):
+    for part, rows in (("train", TRAIN), ("val", TEST)):
+        for name, label in (("cat", 0), ("dog", 1)):
+            (folder / part / name).mkdir(parents=True)
+            for k in np.flatnonzero(label == Y):
+                if k in np.arange(20)[rows]:
+                    (folder / part / name / f"{k:02}.png").write_bytes(png(GREY[k]))
+    return folder, GREY
+
+
+def csv(folder):
+    frame = pd.DataFrame(GREY.reshape(20, -1)).rename(columns="pixel{}".format)
+    frame.insert(0, "label", Y)
+    frame.to_csv(folder / "train.csv", index=False)
+    return folder / "train.csv", GREY
+
+
+def csv_folder(folder):
+    frame = pd.read_csv(csv(folder)[0])
+    for part, rows in (("train", TRAIN), ("test", TEST)):
+        frame[rows].to_csv(folder / f"mnist_{part}.csv.gz", index=False)
+    (folder / "train.csv").unlink()
+    return folder, GREY
+
+
+def hugging_face(folder):
+    cells = [{"bytes": png(image), "path": None} for image in RGB]
+    table = pa.table({"image": cells, "label": Y})
+    names = {"info": {"features": {"label": {"names": ["cat", "dog"]}}}}
+    table = table.replace_schema_metadata({"huggingface": str(names).replace("'", '"')})
+    for k, rows in enumerate((range(8), range(8, 14))):
+        parquet.write_table(table.take(list(rows)), folder / f"train-0000{k}-of-00002.parquet")
+    parquet.write_table(table.take(list(range(14, 20))), folder / "test-00000-of-00001.parquet")
+    return folder, RGB
+
+
+def parquet_pixels(folder):
+    frame = pd.read_csv(csv(folder)[0])
+    frame.to_parquet(folder / "images.parquet")
+    return folder / "images.parquet", GREY
+
+
+READ = [
+    *[keras, medmnist, npy_pair, npy_folder, idx_folder, idx_gz_file, cifar_binary],
+    *[cifar100_binary, svhn, matlab_73, hdf5_groups, pictures, picture_parts, csv, csv_folder],
+    *[hugging_face, parquet_pixels],
+]
+SPLIT = [npy_pair, idx_gz_file, cifar100_binary, matlab_73, pictures, csv, parquet_pixels]
+NAMED = [cifar_binary, pictures, picture_parts, hugging_face]
+
+
+@pytest.mark.parametrize("write", READ, ids=lambda write: write.__name__)
+def test_forms_that_are_read(write, tmp_path):
+    source, stored = write(tmp_path)
+    data = load_images(source)
+    assert data.image_shape == (stored[..., None] if stored.ndim == 3 else stored).shape[1:]
+    pixels = (stored.reshape(20, -1) / 255).astype(np.float32)
+    index = {row.tobytes(): k for k, row in enumerate(pixels)}
+    found = {part: [index[x.tobytes()] for x in data[f"X_{part}"]] for part in ("train", "test")}
+    for part, rows in found.items():
+        assert data[f"y_{part}"].astype(int).tolist() == Y[rows].tolist()
+    assert sorted(found["train"] + found["test"]) == list(range(20))
+    if write in SPLIT:
+        assert np.bincount(data.y_test).tolist() == [2, 2]
+    else:
+        assert sorted(found["train"]) == list(range(14))
+    names = ["cat", "dog"] if write in NAMED else ["0", "1"]
+    assert list(data.target_names.values()) == names
+
+
+# Refused, each with what it is and what to do
+
+
+def python_pickle(folder):
+    class Bomb:
+        def __reduce__(self):
+            return pytest.fail, ("unpickled",)
+
+    (folder / "data_batch_1").write_bytes(pickle.dumps({"data": Bomb()}))
+    return folder / "data_batch_1"
+
+
+def folder_of_pickles(folder):
+    python_pickle(folder)
+    return folder
+
+
+def pickle_gz(folder):
+    (folder / "mnist.pkl.gz").write_bytes(gzip.compress(pickle.dumps([1], protocol=2)))
+    return folder / "mnist.pkl.gz"
+
+
+def torch_file(folder):
+    with zipfile.ZipFile(folder / "train.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02.")
+    return folder / "train.pt"
+
+
+def tar(folder):
+    with tarfile.open(folder / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("data_batch_1.bin"))
+    return folder / "cifar-10-binary.tar.gz"
+
+
+def zip_of_pictures(folder):
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.writestr("cat/1.png", png(GREY[0]))
+    return folder / "images.zip"
+
+
+def single_picture(folder):
+    (folder / "cat.png").write_bytes(png(GREY[0]))
+    return folder / "cat.png"
+
+
+def no_header(folder):
+    frame = pd.DataFrame(np.c_[Y, GREY.reshape(20, -1)])
+    frame.to_csv(folder / "mnist.csv", index=False, header=False)
+    return folder / "mnist.csv"
+
+
+def no_labels(folder):
+    pd.DataFrame({"a": [1, 2], "b": [3, 4]}).to_csv(folder / "test.csv", index=False)
+    return folder / "test.csv"
+
+
+def other_names(folder):
+    np.savez(folder / "images.npz", foo=GREY, bar=Y)
+    return folder / "images.npz"
+
+
+def truncated_idx(folder):
+    path, _ = idx_gz_file(folder)
+    path.write_bytes(gzip.compress(idx(GREY)[:-1]))
+    return path
+
+
+def labels_missing(folder):
+    path, _ = idx_gz_file(folder)
+    (folder / "train-labels-idx1-ubyte.gz").unlink()
+    return path
+
+
+def shard_missing(folder):
+    hugging_face(folder)
+    (folder / "train-00001-of-00002.parquet").unlink()
+    return folder
+
+
+def truncated_parquet(folder):
+    path, _ = parquet_pixels(folder)
+    path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+def truncated_hdf5(folder):
+    path, _ = hdf5_groups(folder)
+    path.write_bytes(path.read_bytes()[:-400])
+    return path
+
+
+def truncated_mat(folder):
+    path, _ = svhn(folder)
+    path = folder / "train_32x32.mat"
+    path.write_bytes(path.read_bytes()[:-400])
+    return path
+
+
+def truncated_npy(folder):
+    path, _ = npy_pair(folder)
+    path.write_bytes(path.read_bytes()[:-1])
+    return path
+
+
+def truncated_picture(folder):
+    pictures(folder)
+    (folder / "cat" / "00.png").write_bytes(png(RGB[0])[:500])
+    return folder
+
+
+def pictures_of_two_sizes(folder):
+    pictures(folder)
+    (folder / "cat" / "00.png").write_bytes(png(RGB[0, :30]))
+    return folder
+
+
+def link_out_of_the_folder(folder):
+    pictures(folder)
+    (folder / "cat" / "00.png").unlink()
+    (folder / "cat" / "00.png").symlink_to("/etc/hosts")
+    return folder
+
+
+def one_hot(folder):
+    np.savez(folder / "images.npz", X=GREY, y=np.eye(2)[Y])
+    return folder / "images.npz"
+
+
+def axes_at_the_end(folder):
+    np.savez(folder / "images.npz", X_train=np.moveaxis(GREY, 0, -1), y_train=Y,
+             X_test=np.moveaxis(GREY, 0, -1), y_test=Y)  # fmt: skip
+    return folder / "images.npz"
+
+
+REFUSED = [
+    (python_pickle, r"data_batch_1' is a Python pickle.*pickle\.load.*np\.savez"),
+    (folder_of_pickles, r"data_batch_1' is a Python pickle.*np\.savez"),
+    (pickle_gz, "is a Python pickle"),
+    (torch_file, r"is a file of PyTorch.*weights_only=True"),
+    (tar, "is a tar archive; unpack it, tar -xf"),
+    (zip_of_pictures, "is a zip archive.*unzip"),
+    (single_picture, "is a single picture; give the folder"),
+    (no_header, r"has no header.*rename\(columns=\{0: 'label'\}\)"),
+    (no_labels, r"has no columns of labels among its 2: 'a', 'b'; name the one 'label'"),
+    (other_names, r"holds foo \(20, 6, 6\) uint8 in \[0, 255\], bar \(20,\) int64 in \[0, 1\]"),
+    (truncated_idx, r"train-images.*truncated or damaged: its header speaks of 720 bytes"),
+    (labels_missing, "images without labels; put these beside it as 'train-labels-idx1-ubyte'"),
+    (shard_missing, r"has 1 of the 2 files like 'train-00000-of-00002.parquet'"),
+    (truncated_parquet, r"images\.parquet' is damaged or truncated"),
+    (truncated_hdf5, r"images\.h5' is damaged or truncated"),
+    (truncated_mat, r"train_32x32\.mat' is damaged or truncated"),
+    (truncated_npy, r"fog\.npy' is damaged or truncated"),
+    (truncated_picture, r"00\.png' is damaged, or no picture"),
+    (pictures_of_two_sizes, r"is 32 x 32 pixels, and .*00\.png' 32 x 30; bring all to one size"),
+    (link_out_of_the_folder, "is a symbolic link out of its folder"),
+    (one_hot, r"y has shape \(20, 2\).*one-hot labels; save y\.argmax\(axis=1\)"),
+    (axes_at_the_end, r"y_train has shape \(20,\) for 6 images.*np\.moveaxis\(X, -1, 0\)"),
+]
+
+
+@pytest.mark.parametrize("write, message", REFUSED, ids=lambda item: getattr(item, "__name__", ""))
+def test_forms_that_are_refused(write, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        load_images(write(tmp_path))
+
+
+@pytest.mark.parametrize("write", [keras, npy_pair, idx_gz_file, cifar100_binary, svhn, pictures,
+                                   csv, parquet_pixels, hdf5_groups])  # fmt: skip
+def test_nothing_is_allocated_that_does_not_fit(write, tmp_path, monkeypatch):
+    source, _ = write(tmp_path)
+
+    def too_large(n_bytes, **what):
+        raise MemoryError(f"{what['what']} needs {n_bytes}")
+
+    monkeypatch.setattr(_names, "check_memory", too_large)
+    with pytest.raises(MemoryError, match="Reading"):
+        load_images(source)
+
+
+def test_a_header_that_claims_more_than_the_file_holds(tmp_path):
+    header = np.lib.format.magic(1, 0)
+    text = b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999, 28, 28), }\n"
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        for name in ("X.npy", "y.npy"):
+            archive.writestr(name, header + struct.pack("<H", len(text)) + text)
+    with pytest.raises(ValueError, match=r"bomb\.npz' is damaged"):
+        load_images(tmp_path / "bomb.npz")
+
+
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
+    source, _ = hdf5_groups(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    with pytest.raises(ImportError, match=r"Reading HDF5 needs h5py.*skntk\[data\]"):
+        load_images(source)
+
+
+def test_copies_of_an_image_stay_on_one_side_of_a_split(tmp_path):
+    y = RNG.integers(0, 2, 20)
+    np.save(tmp_path / "fog.npy", np.concatenate([GREY // k * k for k in (1, 2, 3, 4, 5)]))
+    np.save(tmp_path / "labels.npy", np.tile(y, 5))
+    data = load_images(tmp_path / "fog.npy")
+    assert len(data.X_test) == 20 and len(data.X_train) == 80
+    assert len(np.unique(data.y_test)) == 2
+    originals = (GREY.reshape(20, -1) / 255).astype(np.float32)
+    in_test = {k for k, x in enumerate(originals) if (data.X_test == x).all(axis=1).any()}
+    assert len(in_test) == 4
+    for k in in_test:
+        copy = ((GREY[k] // 5 * 5).ravel() / 255).astype(np.float32)
+        assert (data.X_test == copy).all(axis=1).any()
+        assert not (data.X_train == copy).all(axis=1).any()
+
+
+def test_a_class_of_one_image_cannot_be_split(tmp_path):
+    np.savez(tmp_path / "images.npz", X=GREY, y=np.r_[Y[:19], 7])
+    with pytest.raises(ValueError, match="The class 7 has a single image"):
+        load_images(tmp_path / "images.npz")
+
+
+# Values and axes
+
+
+def saved(tmp_path, X, **options):
+    np.savez(tmp_path / "images.npz", X_train=X[TRAIN], y_train=Y[TRAIN], X_test=X[TEST],
+             y_test=Y[TEST])  # fmt: skip
+    return load_images(tmp_path / "images.npz", dtype=np.float64, **options)
+
+
+@pytest.mark.parametrize(
+    "X, message, pixel_range",
+    [
+        ((GREY > 127).astype(np.uint8), r"If 1 is white.*\(0, 1\).*\(0, 255\)", (0, 1)),
+        ((GREY > 127).astype(np.int64), r"If 1 is white", (0, 1)),
+        (GREY // 16, r"uint8 values in \[0, 15\]. If 15 is white", (0, 15)),
+        (GREY / 255 / 255, r"If 0.00392157 is white.*if white is 1 and", (0, 1 / 255)),
+        (GREY.astype(np.float32), r"if 255 is white, say pixel_range=\(0, 255\)", (0, 255)),
+        (GREY.astype(np.uint16) * 257, r"if 65535 is white, say pixel_range=", (0, 65535)),
+        (GREY / 127.5 - 1, r"if -1 is black and 1 white.*\(X \+ 1\) / 2", (-1, 1)),
+        ((GREY - 120.0) / 60, r"look standardised: store X \* std \+ mean", (-2, 2.25)),
+    ],
+    ids=["binary", "binary int", "16 levels", "twice", "float bytes", "16 bit", "-1..1", "z"],
+)
+def test_values_in_doubt_name_their_readings(X, message, pixel_range, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        saved(tmp_path, X)
+    data = saved(tmp_path, X, pixel_range=pixel_range)
+    low, high = pixel_range
+    expected = (X.astype(np.float64) - low) / (high - low)
+    np.testing.assert_allclose(data.X_test, expected.reshape(20, -1)[TEST], atol=1e-7)
+
+
+def test_integers_that_are_bytes_and_booleans(tmp_path):
+    for dtype in (np.int64, np.uint16, np.int32):
+        data = saved(tmp_path, GREY.astype(dtype))
+        np.testing.assert_allclose(data.X_test * 255, GREY.reshape(20, -1)[TEST])
+    assert_array_equal(saved(tmp_path, GREY > 99).X_test, (GREY > 99).reshape(20, -1)[TEST])
+
+
+def test_not_a_number_in_some_images(tmp_path):
+    X = GREY / 255
+    X[[3, 5], 2] = np.nan
+    with pytest.raises(
+        ValueError, match=r"NaN or infinity in 2 of 14 images.*number 3; leave them"
+    ):
+        saved(tmp_path, X)
+
+
+@pytest.mark.parametrize(
+    "pixel_range, message", [((1, 0), "upside down"), (3, "not a pair"), ((0, 9), "outside pixel")]
+)
+def test_wrong_pixel_ranges(pixel_range, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        saved(tmp_path, GREY, pixel_range=pixel_range)
+
+
+def test_channels_first_is_transposed_with_a_word(tmp_path):
+    X = RGB.transpose(0, 3, 1, 2)
+    with pytest.warns(UserWarning, match=r"as X\.transpose\(0, 2, 3, 1\) does"):
+        data = saved(tmp_path, X)
+    assert data.image_shape == (32, 32, 3)
+    np.testing.assert_allclose(data.X_train * 255, RGB[TRAIN].reshape(14, -1))
+    assert_array_equal(saved(tmp_path, X, channels_first=True).X_train, data.X_train)
+    assert saved(tmp_path, GREY[:, None]).image_shape == (6, 6, 1)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 3), (1, 4, 1), (7, 8, 9), (4, 6, 4)])
+def test_axes_in_doubt_are_asked_for(shape, tmp_path):
+    X = RNG.integers(0, 256, (20, *shape), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"channels_first=False or True.*transpose\(0, 2, 3, 1\)"):
+        saved(tmp_path, X)
+    assert saved(tmp_path, X, channels_first=False).image_shape == shape
+    first = saved(tmp_path, X, channels_first=True)
+    assert first.image_shape == (*shape[1:], shape[0])
+
+
+def test_rows_of_cifars_pickles_are_asked_for(tmp_path):
+    rows = RGB.transpose(0, 3, 1, 2).reshape(20, -1)
+    with pytest.raises(ValueError, match=r"reshape\(-1, 3, 32, 32\)\.transpose\(0, 2, 3, 1\)"):
+        saved(tmp_path, rows)
+    data = saved(tmp_path, rows, channels_first=True)
+    np.testing.assert_allclose(data.X_train * 255, RGB[TRAIN].reshape(14, -1))
+    assert saved(tmp_path, GREY.reshape(20, -1)).image_shape == (6, 6, 1)
+    assert saved(tmp_path, RNG.integers(0, 256, (20, 6, 5, 4))).image_shape == (6, 5, 4)
