@@ -10,10 +10,16 @@ __all__ = ["framed_like"]
 
 
 def framed_like(X: Any, values: NDArray) -> Any:
-    """Give `values` (n, d) as a DataFrame with the columns of `X`, if that is one."""
+    """Give `values` (n, d) as a frame with the columns of `X`, if that is one.
+
+    Frames are those of pandas, polars and Arrow.
+    """
     if not hasattr(X, "columns"):
         return values
     frame: Any = type(X)
-    if frame.__module__.partition(".")[0] == "polars":
+    library = frame.__module__.partition(".")[0]
+    if library == "polars":
         return frame(values, schema=list(X.columns))
+    if library == "pyarrow":
+        return frame.from_arrays(list(values.T.copy()), names=X.column_names)
     return frame(values, columns=X.columns)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
+from .validation import check_table
+
 __all__ = ["as_float_matrix", "common_dtype", "own_precision", "precision"]
 
 
@@ -49,4 +51,5 @@ def as_float_matrix(array: ArrayLike, name: str) -> NDArray:
     TypeError
         If it is sparse.
     """
+    check_table(array)
     return check_array(array, dtype=[np.float64, np.float32], order="C", input_name=name)

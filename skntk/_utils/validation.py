@@ -16,7 +16,45 @@ __all__ = [
     "check_option",
     "check_real",
     "check_ridge",
+    "check_table",
 ]
+
+
+def check_table(X: Any) -> None:
+    """Raise for inputs that are no table of samples, with the line that makes them one.
+
+    Everything else about them is for scikit-learn to say.
+
+    Raises
+    ------
+    ValueError
+        For images (n, H, W, C) or (n, H, W), as an array or a list of them.
+    TypeError
+        For a loader of batches, or a DataFrame of sparse columns.
+    """
+    kind = type(X).__name__
+    if hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__"):
+        raise TypeError(
+            f"X is a {kind}, which yields batches; put them together: "
+            "X = np.concatenate([np.asarray(x).reshape(len(x), -1) for x, _ in X])."
+        )
+    if isinstance(X, list | tuple):
+        first: Any = X[0] if len(X) else None
+        is_image = hasattr(first, "__array_interface__") or hasattr(first, "__array__")
+        if is_image and np.ndim(first) >= 2:
+            raise ValueError(
+                f"X is a {kind} of images of shape {np.shape(first)}; give one sample a row: "
+                "np.stack([np.asarray(x) for x in X]).reshape(len(X), -1)."
+            )
+    shape = getattr(X, "shape", ())
+    if isinstance(shape, tuple) and len(shape) >= 3:
+        raise ValueError(
+            f"X has shape {tuple(shape)}; give one sample a row: X.reshape(len(X), -1), with "
+            "height, width and channels in this order."
+        )
+    dtypes: Any = getattr(X, "dtypes", None)
+    if getattr(dtypes, "size", 0) and all(type(d).__name__ == "SparseDtype" for d in dtypes):
+        raise TypeError("X is a DataFrame of sparse columns; give X.sparse.to_dense().")
 
 
 def check_option(name: str, value: Any, options: Collection) -> None:
@@ -88,9 +126,10 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
     # An image-shaped array says one value a pixel; flat is how estimators see it.
     vector = vector.astype(np.float64).ravel()
     if vector.shape != (n_features,):
+        several = " Several budgets are run(X, y, epsilons=[...])." if name == "eps" else ""
         raise ValueError(
             f"{name} has {vector.size} values for {n_features} features; "
-            "give a number, or one value a feature."
+            f"give a number, or one value a feature.{several}"
         )
     wrong = ~np.isfinite(vector) | (vector < low)
     if wrong.any():

@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.random_projection import BaseRandomProjection
 
-__all__ = ["AffineMap", "affine_pullback"]
+__all__ = ["AffineMap", "ArrayMap", "affine_pullback", "known_pullback"]
 
 ArrayMap = Callable[[NDArray], NDArray]
 
@@ -94,12 +94,13 @@ def affine_pullback(transformer: Any, name: str) -> ArrayMap:
     """
     pullback = getattr(transformer, "pullback", None)
     if pullback is None and _transforms_as_in_sklearn(transformer):
-        pullback = _known_pullback(transformer)
+        pullback = known_pullback(transformer)
     if pullback is None:
         raise TypeError(
-            f"Pipeline step {name!r} ({transformer!r}) is not known to be affine; use "
+            f"Pipeline step {name!r} ({type(transformer).__name__}) is not known to be affine; use "
             "StandardScaler, MinMaxScaler (without clip), MaxAbsScaler, RobustScaler, PCA, "
-            "TruncatedSVD, a selector, a random projection, FunctionTransformer(AffineMap(...)), "
+            "TruncatedSVD, SimpleImputer, ColumnTransformer or FeatureUnion of these, a selector, "
+            "a random projection, FunctionTransformer(AffineMap(...)), "
             "or give the transformer a method pullback(gradient), or transform_vjp(X, cotangents) "
             "if it is not affine."
         )
@@ -113,13 +114,14 @@ def _transforms_as_in_sklearn(transformer: Any) -> bool:
 
 
 @singledispatch
-def _known_pullback(transformer: Any) -> ArrayMap | None:
+def known_pullback(transformer: Any) -> ArrayMap | None:
+    """Pullback of a transformer of scikit-learn's; None if it is not known to be affine."""
     return None
 
 
-@_known_pullback.register(StandardScaler)
-@_known_pullback.register(MaxAbsScaler)
-@_known_pullback.register(RobustScaler)
+@known_pullback.register(StandardScaler)
+@known_pullback.register(MaxAbsScaler)
+@known_pullback.register(RobustScaler)
 def _divide_by_scale(transformer: Any) -> ArrayMap | None:
     if getattr(transformer, "clip", False):
         return None
@@ -128,13 +130,13 @@ def _divide_by_scale(transformer: Any) -> ArrayMap | None:
     return lambda gradient: gradient / scale
 
 
-@_known_pullback.register
+@known_pullback.register
 def _multiply_by_scale(transformer: MinMaxScaler) -> ArrayMap | None:
     return None if transformer.clip else lambda gradient: gradient * transformer.scale_
 
 
-@_known_pullback.register(PCA)
-@_known_pullback.register(IncrementalPCA)
+@known_pullback.register(PCA)
+@known_pullback.register(IncrementalPCA)
 def _principal_components(transformer: Any) -> ArrayMap:
     scale: Any = 1.0
     if transformer.whiten:
@@ -144,17 +146,17 @@ def _principal_components(transformer: Any) -> ArrayMap:
     return lambda gradient: (gradient / scale) @ transformer.components_
 
 
-@_known_pullback.register(TruncatedSVD)
+@known_pullback.register(TruncatedSVD)
 def _components(transformer: Any) -> ArrayMap:
     return lambda gradient: gradient @ transformer.components_
 
 
-@_known_pullback.register
+@known_pullback.register
 def _projection(transformer: BaseRandomProjection) -> ArrayMap:
     return lambda gradient: np.asarray(gradient @ transformer.components_)
 
 
-@_known_pullback.register
+@known_pullback.register
 def _selection(transformer: SelectorMixin) -> ArrayMap | None:
     if not hasattr(transformer, "get_support"):
         return None
@@ -170,7 +172,7 @@ def _selection(transformer: SelectorMixin) -> ArrayMap | None:
     return pullback
 
 
-@_known_pullback.register
+@known_pullback.register
 def _declared_function(transformer: FunctionTransformer) -> ArrayMap | None:
     if transformer.func is None:
         return lambda gradient: gradient

@@ -18,6 +18,7 @@ from .._utils.validation import (
     check_boolean,
     check_integer,
     check_option,
+    check_table,
 )
 from ._balls import make_ball
 from ._box import check_clip_values
@@ -56,6 +57,11 @@ class AttackResult:
     epsilons: NDArray
     report: Bunch
 
+    @property
+    def robust_accuracy(self) -> NDArray:
+        """Fraction (E,) of the samples that are still right at each budget, from the report."""
+        return self.report["robust_accuracy"]
+
 
 class NTKAttack(BaseEstimator):
     r"""Gradient attack in closed form on kernels, white-box on anything differentiable.
@@ -74,7 +80,9 @@ class NTKAttack(BaseEstimator):
         pipeline's own input space. None, for `make_robust_scorer` and
         `robust_accuracy_score`: whatever is being scored.
     eps : float or array-like of shape (d,), default=8/255
-        Radius of the ball; one value a feature scales its axes.
+        Radius of the ball; one value a feature scales its axes, and a feature of 0 stays as it
+        is. It is one budget: several are ``run(X, y, epsilons=[0.1, 0.2])``, whose
+        `robust_accuracy` is drawn by `skntk.inspection.RobustAccuracyDisplay`.
     norm : {inf, 2}, default=inf
         Norm of the ball.
     method : {"fgsm", "pgd"}, default="fgsm"
@@ -194,6 +202,7 @@ class NTKAttack(BaseEstimator):
         model, X, labels = self._validate(X, y)
         box = check_clip_values(self.clip_values, X)
         budgets = _check_budgets(epsilons, X.shape[1])
+        model.check_moves(budgets)
         eps_step = self.eps_step
         if eps_step is not None:
             eps_step = check_array_or_real("eps_step", eps_step, X.shape[1], low=0.0)
@@ -233,6 +242,7 @@ class NTKAttack(BaseEstimator):
         self._check_parameters()
         model = as_differentiable(self.estimator)
         X_raw: Any = X
+        check_table(X)
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
         # On what the user gave, so that scikit-learn can check feature names and width.
         self.estimator.decision_function((X_raw if hasattr(X_raw, "columns") else X)[:1])

@@ -9,11 +9,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.optional import import_for
 from .._utils.targets import as_columns
 from ._affine import affine_pullback
+from ._composites import FrozenPart
 
 __all__ = ["DifferentiableClassifier", "DifferentiableModel", "as_differentiable"]
 
@@ -78,7 +81,30 @@ class DifferentiableModel:
     def __init__(self, classifier: DifferentiableClassifier, steps: list[tuple[str, Any]]):
         self.classifier = classifier
         self.transformers = [step for _, step in steps]
-        self.pullbacks = [_step_pullback(step, name) for name, step in steps]
+        self.pullbacks: list[Callable[[NDArray, NDArray], NDArray]] = []
+        self.frozen: list[tuple[FrozenPart, NDArray]] = []
+        for name, step in steps:
+            pullback = _step_pullback(step, name)
+            for part in getattr(pullback, "frozen", ()):
+                self.frozen.append((part, self._reached_from(part, step.n_features_in_)))
+            self.pullbacks.append(pullback)
+
+    def _reached_from(self, part: FrozenPart, n_features: int) -> NDArray:
+        """Which columns of the pipeline's input those of a frozen part depend on."""
+        rows = np.eye(n_features)[part.columns]
+        earlier = zip(self.transformers, self.pullbacks, strict=False)  # those before this step
+        for transformer, pullback in reversed([*earlier]):
+            if hasattr(transformer, "transform_vjp"):
+                return np.ones(transformer.n_features_in_, bool)
+            rows = pullback(rows, rows)
+        return (rows != 0).any(axis=0)
+
+    def check_moves(self, eps: NDArray) -> None:
+        """Raise ValueError for budgets (E,) or (E, d) that move columns of a part not affine."""
+        for part, reached in self.frozen:
+            moved = reached & (np.max(np.atleast_1d(eps), axis=0) > 0)
+            if moved.any():
+                raise ValueError(part.message(np.flatnonzero(moved), len(reached)))
 
     @property
     def classes_(self) -> NDArray:
@@ -89,7 +115,7 @@ class DifferentiableModel:
         """Outputs (m, k), one column if binary."""
         with _without_feature_name_warnings():
             for transformer in self.transformers:
-                X = transformer.transform(X)
+                X = _transformed(transformer, X)
             return as_columns(np.asarray(self.classifier.decision_function(X)))
 
     def linearize(self, X: NDArray) -> tuple[NDArray, Pullback]:
@@ -98,7 +124,7 @@ class DifferentiableModel:
         with _without_feature_name_warnings():
             for transformer, pullback in zip(self.transformers, self.pullbacks, strict=True):
                 pullbacks.append(partial(pullback, X))
-                X = transformer.transform(X)
+                X = _transformed(transformer, X)
             outputs, pullback_of_outputs = _linearize(self.classifier, X)
         pullbacks.append(pullback_of_outputs)
 
@@ -136,11 +162,17 @@ def as_differentiable(estimator: Any) -> DifferentiableModel:
         needed = ("decision_function", "input_vjp", "classes_")
         missing = [name for name in needed if not hasattr(estimator, name)]
         raise TypeError(
-            f"estimator={estimator!r} has no {' and no '.join(missing)}; attack an estimator of "
-            "skntk, or any object with decision_function(X), input_vjp(X, cotangents) and "
-            "classes_ (see skntk.attacks.DifferentiableClassifier)."
+            f"estimator={_shown(estimator)} has no {' and no '.join(missing)}; attack an "
+            "estimator of skntk, or any object with decision_function(X), input_vjp(X, cotangents) "
+            "and classes_ (see skntk.attacks.DifferentiableClassifier)."
         )
     return DifferentiableModel(estimator, steps)
+
+
+def _shown(estimator: Any) -> str:
+    """Its representation where that is short; none of all parts of a large one."""
+    text = repr(estimator)
+    return text if len(text) <= 60 else f"{type(estimator).__name__}(...)"
 
 
 def _flattened(steps: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -156,8 +188,28 @@ def _step_pullback(transformer: Any, name: str) -> Callable[[NDArray, NDArray], 
     """Gradient with respect to a step's input X, from X and the cotangents of its output."""
     if hasattr(transformer, "transform_vjp"):
         return transformer.transform_vjp
-    pullback = affine_pullback(transformer, name)
-    return lambda X, gradient: pullback(gradient)
+    return _OfGradientAlone(affine_pullback(transformer, name))
+
+
+class _OfGradientAlone:
+    """The pullback of an affine step, which does not depend on its input."""
+
+    def __init__(self, pullback: Pullback):
+        self.pullback = pullback
+        self.frozen = getattr(pullback, "frozen", ())
+
+    def __call__(self, X: NDArray, gradient: NDArray) -> NDArray:
+        return self.pullback(gradient)
+
+
+def _transformed(transformer: Any, X: NDArray) -> NDArray:
+    """Transform rows, under the names of their columns where these choose among them."""
+    by_name = isinstance(transformer, ColumnTransformer | FeatureUnion)
+    if by_name and isinstance(X, np.ndarray) and hasattr(transformer, "feature_names_in_"):
+        # Fitted on a DataFrame, so that the library is there.
+        pandas = import_for("A ColumnTransformer of named columns", "pandas", extra="data")
+        X = pandas.DataFrame(X, columns=transformer.feature_names_in_)
+    return transformer.transform(X)
 
 
 def _linearize(classifier: Any, X: NDArray) -> tuple[NDArray, Pullback]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .._utils.validation import check_integer, check_norm, check_option, check_real
-from ._box import as_pair, check_order
+from .._utils.validation import check_array_or_real, check_integer, check_norm, check_option
+from ._box import as_pair, check_clip_values, check_order
 
 __all__ = ["METHODS", "AttackSpecification"]
 
@@ -17,7 +18,7 @@ METHODS = ("fgsm", "pgd")
 
 @dataclass(frozen=True)
 class AttackSpecification:
-    """Ball, box and steps of an attack; hashable if all of them are numbers.
+    """Ball, box and steps of an attack.
 
     `NTKAttack` executes it on any differentiable classifier in NumPy and keeps the iterate of
     largest loss; `FlaxClassifier` executes it a compiled step at a time, on its own network, and
@@ -57,7 +58,9 @@ class AttackSpecification:
         """Size of each."""
         if self.method == "fgsm":
             return self.eps
-        return 2.5 * self.eps / self.max_iter if self.eps_step is None else self.eps_step
+        if self.eps_step is not None:
+            return self.eps_step
+        return 2.5 * (self.eps if np.ndim(self.eps) == 0 else np.asarray(self.eps)) / self.max_iter
 
     def check_options(self) -> None:
         """Raise for what is wrong whatever the data."""
@@ -66,13 +69,35 @@ class AttackSpecification:
         check_norm(self.norm)
 
     def check_numbers(self) -> None:
-        """Raise unless eps, its step and the box are numbers, whatever the data."""
-        check_real("eps", self.eps, low=0.0)
-        if self.eps_step is not None:
-            check_real("eps_step", self.eps_step, low=0.0)
+        """Raise for numbers that are wrong whatever the data, and keep arrays as tuples.
+
+        Tuples are hashed and compared by value, and their `repr` leaves nothing out, by which a
+        directory of checkpoints knows its adversary.
+        """
+        eps, eps_step = self.eps, self.eps_step
+        object.__setattr__(self, "eps", _as_number_or_tuple("eps", eps, low=0.0))
+        if eps_step is not None:
+            object.__setattr__(self, "eps_step", _as_number_or_tuple("eps_step", eps_step, low=0.0))
         if self.clip_values is not None:
             low, high = as_pair(self.clip_values)
-            low, high = check_real("clip_values[0]", low), check_real("clip_values[1]", high)
-            check_order(self.clip_values, low, high)
-            # A tuple, whatever sequence it was: it is hashed, as part of what is compiled for.
+            low = _as_number_or_tuple("clip_values[0]", low)
+            high = _as_number_or_tuple("clip_values[1]", high)
+            if np.ndim(low) == np.ndim(high) == 1 and len(low) != len(high):
+                raise ValueError(
+                    f"clip_values has {len(low)} lows and {len(high)} highs; give as many of each."
+                )
+            check_order(self.clip_values, np.asarray(low), np.asarray(high))
             object.__setattr__(self, "clip_values", (low, high))
+
+    def check_features(self, X: NDArray) -> None:
+        """Raise unless arrays have one value for each feature of `X`, which lies in the box."""
+        for name in ("eps", "eps_step"):
+            if getattr(self, name) is not None:
+                check_array_or_real(name, getattr(self, name), X.shape[1], low=0.0)
+        check_clip_values(self.clip_values, X)
+
+
+def _as_number_or_tuple(name: str, value: Any, *, low: float = -np.inf) -> Any:
+    """Give a float, or a tuple with one float a feature."""
+    checked = check_array_or_real(name, value, np.size(value), low=low)
+    return checked if np.ndim(checked) == 0 else tuple(checked.tolist())

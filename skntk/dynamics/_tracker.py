@@ -17,7 +17,6 @@ from sklearn.utils import check_array
 from .._utils.frames import framed_like
 from .._utils.precision import own_precision
 from .._utils.validation import check_boolean, check_integer
-from ..attacks._box import check_clip_values
 from ..finite._adversarial_training import AdversarialTraining
 from ..finite._outputs import attack
 from ..kernels._tangent_kernel import tangent_gram
@@ -349,7 +348,7 @@ class KernelDynamicsTracker:
             raise TypeError(f"adversary={adversary!r} must be an AdversarialTraining or None.")
         if self.y is None:
             raise ValueError("y=None, but an adversary is given; give the labels of X.")
-        check_clip_values(adversary.clip_values, self.X.reshape(len(self.X), -1))
+        adversary.check_features(self.X.reshape(len(self.X), -1))
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils.fit_progress import FitProgress
 from .._utils.memory import check_memory
 from .._utils.targets import encode_targets, label_indices, one_hot_or_sign
-from .._utils.validation import check_array_or_real, check_norm, check_option
+from .._utils.validation import check_array_or_real, check_norm, check_option, check_table
 from .._utils.warnings import warn_user
 from ..attacks._box import check_clip_values
 from ..infinite._expansion import Pairs
@@ -133,6 +133,7 @@ class SpectralFeatureDecomposer(
         for name in ("dual_coef_", "usefulness_", "robustness_"):
             self.__dict__.pop(name, None)
         check_option("eigen_solver", self.eigen_solver, ("auto", "dense", "arpack"))
+        check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_n_components(self.n_components, len(X))
         self.classes_, indices = encode_targets(y)

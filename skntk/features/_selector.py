@@ -22,6 +22,7 @@ from .._utils.validation import (
     check_norm,
     check_option,
     check_real,
+    check_table,
 )
 from ..attacks._box import check_clip_values
 from ..infinite._kernel_machine import KernelMachineMixin
@@ -143,6 +144,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         self.__dict__.pop("dual_coef_", None)  # a fit that fails leaves nothing fitted
         self._check_parameters()
         X_raw = X
+        check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         encode_targets(y)
         check_array_or_real("eps", self.eps, X.shape[1], low=0.0)

@@ -13,13 +13,20 @@ from ._adversarial_training import AdversarialTraining
 
 __all__ = ["Budget", "ascend", "make_budget"]
 
-#: eps, size of a step, and the lowest and highest value of a feature or None.
-Budget = tuple[float, float, tuple[float, float] | None]
+#: eps, size of a step, and the lowest and highest value of a feature or None; each of them a
+#: number, or an array with one value a feature.
+Budget = tuple[Any, Any, tuple[Any, Any] | None]
 
 
 def make_budget(adversary: AdversarialTraining) -> Budget:
     """The numbers of an adversary: nothing is compiled again for others."""
-    return adversary.eps, adversary.step_size, adversary.clip_values
+    box = adversary.clip_values
+    numbers = _number_or_array(adversary.eps), _number_or_array(adversary.step_size)
+    return *numbers, None if box is None else (_number_or_array(box[0]), _number_or_array(box[1]))
+
+
+def _number_or_array(value: Any) -> Any:
+    return value if np.ndim(value) == 0 else np.asarray(value)
 
 
 def ascend(
@@ -46,14 +53,16 @@ def ascend(
 
     eps, step_size, clip_values = budget
     gradient = jax.grad(objective)(points)
-    points = points + step_size * _steepest(norm, gradient)
+    points = points + step_size * _steepest(norm, gradient, step_size)
     points = x + _project(norm, eps, points - x)
     return points if clip_values is None else jnp.clip(points, *clip_values)
 
 
-def _steepest(norm: float, gradient: jax.Array) -> jax.Array:
+def _steepest(norm: float, gradient: jax.Array, size: Any) -> jax.Array:
     if norm == np.inf:
         return jnp.sign(gradient)
+    if np.ndim(size) > 0:  # the ball is an ellipsoid
+        gradient = gradient * size
     length = jnp.linalg.norm(gradient, axis=1, keepdims=True)
     return gradient / jnp.where(length > 0, length, 1)
 
@@ -61,5 +70,8 @@ def _steepest(norm: float, gradient: jax.Array) -> jax.Array:
 def _project(norm: float, eps: Any, delta: jax.Array) -> jax.Array:
     if norm == np.inf:
         return jnp.clip(delta, -eps, eps)
+    if np.ndim(eps) > 0:  # in units of the axes of the ellipsoid
+        delta = jnp.where(eps > 0, delta, 0) / jnp.where(eps > 0, eps, 1)
+        return eps * _project(norm, 1, delta)
     length = jnp.linalg.norm(delta, axis=1, keepdims=True)
     return delta * jnp.minimum(1, eps / jnp.where(length > 0, length, 1))

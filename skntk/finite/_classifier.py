@@ -18,7 +18,6 @@ from .._utils.pickling import PickledByValue
 from .._utils.precision import own_precision
 from .._utils.targets import encode_targets, label_indices
 from .._utils.validation import check_integer, check_option
-from ..attacks._box import check_clip_values
 from ..networks._function import (
     Network,
     as_numpy,
@@ -338,7 +337,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             attacked += [(self._validation_adversary(), part) for part in (X, validation[0])]
         for adversary, samples in attacked:
             if adversary is not None:
-                check_clip_values(adversary.clip_values, samples)
+                adversary.check_features(samples)
 
     def _initialise(self, X: NDArray, classes: NDArray) -> None:
         """Draw a network; nothing of it is kept if it does not fit the data."""

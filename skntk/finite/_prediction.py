@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.precision import as_float_matrix, own_precision
 from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
-from ..attacks._box import check_clip_values
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import Network, flattened
 from ._adversarial_training import AdversarialTraining
@@ -99,7 +98,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         check_adversary("adversary", adversary)
         X = self._validate_inputs(X)
         check_consistent_length(X, y)
-        check_clip_values(adversary.clip_values, X)
+        adversary.check_features(X)
         labels = label_indices(y, self.classes_)
         return self._evaluate(attack, X, labels, static=(adversary,))
 

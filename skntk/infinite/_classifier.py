@@ -14,7 +14,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils.fit_progress import FitProgress
 from .._utils.memory import available_bytes, check_memory
 from .._utils.targets import encode_targets, one_hot_or_sign
-from .._utils.validation import check_boolean, check_integer, check_option, check_real, check_ridge
+from .._utils.validation import (
+    check_boolean,
+    check_integer,
+    check_option,
+    check_real,
+    check_ridge,
+    check_table,
+)
 from .._utils.warnings import warn_user
 from ..kernels import NeuralTangentKernel
 from ..solvers import (
@@ -162,6 +169,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         self._check_parameters()
         # A fit that fails must not leave the answers of an earlier one.
         self.__dict__.pop("dual_coef_", None)
+        check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_ridge(self.alpha, X.dtype)
         self.classes_, indices = encode_targets(y)

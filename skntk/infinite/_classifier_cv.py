@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from .._utils.fit_progress import FitProgress
 from .._utils.targets import classify, encode_targets, one_hot_or_sign
-from .._utils.validation import check_real, check_ridge
+from .._utils.validation import check_real, check_ridge, check_table
 from .._utils.warnings import warn_user
 from ..kernels import NeuralTangentKernel
 from ..solvers import Spectrum, ill_conditioned
@@ -126,6 +126,7 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         times = _check_candidates("times", self.times, allow_inf=True)
         self._check_attack()
         self.__dict__.pop("dual_coef_", None)
+        check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         for alpha in alphas:
             check_ridge(alpha, X.dtype)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.precision import as_float_matrix
 from .._utils.targets import OutputClassifierMixin, as_columns
+from .._utils.validation import check_table
 from ..kernels import resolve_kernel
 from ._expansion import Expansion, Pairs, Precomputed
 
@@ -96,6 +97,7 @@ class KernelMachineMixin(OutputClassifierMixin, ClassifierMixin):
 
     def _validate_inputs(self, X: Any) -> NDArray:
         check_is_fitted(self, "dual_coef_")
+        check_table(X)
         return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
 
     def _validate_cotangents(self, cotangents: ArrayLike, n_samples: int) -> NDArray:

@@ -7,6 +7,7 @@ from ._kernel_distance import KernelDistanceDisplay
 from ._kernel_matrix import KernelMatrixDisplay
 from ._perturbation_decomposition import PerturbationDecompositionDisplay
 from ._polar_dynamics import PolarDynamicsDisplay
+from ._robust_accuracy import RobustAccuracyDisplay
 from ._robust_selection import RobustSelectionDisplay
 from ._robustness_usefulness import RobustnessUsefulnessDisplay
 from ._training_curve import TrainingCurveDisplay
@@ -20,6 +21,7 @@ __all__ = [
     "KernelMatrixDisplay",
     "PerturbationDecompositionDisplay",
     "PolarDynamicsDisplay",
+    "RobustAccuracyDisplay",
     "RobustSelectionDisplay",
     "RobustnessUsefulnessDisplay",
     "TrainingCurveDisplay",

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ..attacks import NTKAttack
 from ..features._components import check_components
 
-__all__ = ["as_sample", "check_length", "default_components"]
+__all__ = ["as_sample", "check_free_attack", "check_length", "default_components"]
 
 #: How many features the displays of single features show unless told.
 _N_SHOWN = 5
@@ -37,6 +38,19 @@ def default_components(components: Any, decomposers: Collection[Any]) -> NDArray
         check_is_fitted(decomposer)
     p = min(len(decomposer.eigenvalues_) for decomposer in decomposers)
     return np.arange(min(_N_SHOWN, p)) if components is None else check_components(components, p)
+
+
+def check_free_attack(attack: Any) -> NTKAttack:
+    """An attack that is made on whatever is drawn; None: the default one."""
+    attack = NTKAttack(None) if attack is None else attack
+    if not isinstance(attack, NTKAttack):
+        raise TypeError(f"attack={attack!r} is not an attack; give NTKAttack(None, ...).")
+    if attack.estimator is not None or attack.targeted:
+        raise ValueError(
+            "attack has an estimator of its own, or is targeted; give NTKAttack(None, ...), which "
+            "is made on the estimators that are drawn."
+        )
+    return attack
 
 
 def check_length(name: str, values: Any, n: int) -> None:

@@ -107,6 +107,8 @@ def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> fl
     y = column_or_1d(y)
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} samples and y has {len(y)}; give one each.")
+    for model in models:
+        model.check_moves(np.ones(1))
     gradients = [_loss_gradient(model, X, y) for model in models]
     lengths = [np.linalg.norm(gradient, axis=1) for gradient in gradients]
     products = np.einsum("ij,ij->i", *gradients)

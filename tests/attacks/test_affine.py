@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, FastICA, IncrementalPCA, KernelPCA, TruncatedSVD
 from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest, VarianceThreshold
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -57,6 +58,22 @@ AFFINE = {
     "identity function": FunctionTransformer(),
     "matrix": FunctionTransformer(AffineMap(np.arange(15.0).reshape(3, 5), [1.0, 2.0, 3.0])),
     "diagonal": FunctionTransformer(AffineMap(np.arange(1.0, 6.0), -0.5)),
+    "imputer": SimpleImputer(),
+    "imputer, median": SimpleImputer(strategy="median", add_indicator=True),
+    "nearest neighbours imputer": KNNImputer(),
+    "columns": ColumnTransformer(
+        [
+            ("scale", StandardScaler(), [3, 0]),
+            ("all", make_pipeline(SimpleImputer(), PCA(2)), slice(0, 4)),
+            ("gone", "drop", [1]),
+        ],
+        remainder="passthrough",
+        transformer_weights={"scale": 0.5},
+    ),
+    "union": FeatureUnion(
+        [("scale", StandardScaler()), ("pca", PCA(2)), ("same", "passthrough"), ("no", "drop")],
+        transformer_weights={"pca": 2.0},
+    ),
 }
 
 NOT_AFFINE = {
@@ -69,8 +86,7 @@ NOT_AFFINE = {
     "linear function that does not say so": FunctionTransformer(np.negative),
     "clipped min-max": MinMaxScaler(clip=True),
     "clipped max-abs": MaxAbsScaler(clip=True),
-    "imputer": SimpleImputer(),
-    "columns": ColumnTransformer([("scale", StandardScaler(), [0, 1])]),
+    "imputer of zeros": SimpleImputer(missing_values=0),
 }
 
 
