@@ -861,7 +861,7 @@ BAD_SAMPLES = {
     "nan in the first": (lambda X: corrupt(X, np.nan, 0), ValueError, "X contains NaN"),
     "inf": (lambda X: corrupt(X, np.inf), ValueError, "X contains infinity"),
     "vector": (lambda X: X[0], ValueError, "Expected 2D array, got 1D"),
-    "images": (lambda X: X[:, :, None], ValueError, "one sample a row: X\.reshape"),
+    "images": (lambda X: X[:, :, None], ValueError, r"one sample a row: X\.reshape"),
     "scalar": (lambda X: 0.5, ValueError, "Expected 2D array, got scalar"),
     "None": (lambda X: None, (ValueError, TypeError), "X|2D"),
     "no samples": (lambda X: X[:0], ValueError, "0 sample"),
