@@ -1,4 +1,4 @@
-"""Pictures: scikit-learn Displays of attacks, features, training and kernels."""
+"""Displays, as in scikit-learn, of attacks, features, training and kernels."""
 
 from ._adversarial import AdversarialExamplesDisplay
 from ._concentration import ConcentrationDisplay

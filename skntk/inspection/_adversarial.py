@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._utils.frames import framed_like
-from ._arguments import check_length
+from ._arguments import check_length, class_names
 from ._base import Display, axes_grid
 from ._images import resolve_image_shape, show_image, show_signed
 
@@ -16,25 +16,26 @@ __all__ = ["AdversarialExamplesDisplay"]
 
 
 class AdversarialExamplesDisplay(Display):
-    """Images before and after an attack, with what was added (Fig. 1, top).
+    """Images before and after an attack, and the perturbations (Fig. 1, top).
 
     Parameters
     ----------
     X, X_adv : ndarray of shape (n, d)
         Clean and adversarial images, pixels in [0, 1].
     labels, labels_adv : sequence of str or None
-        What the classifier says of each.
+        Predicted class of each clean and of each adversarial image, shown as a title.
     image_shape : tuple of int (H, W, C)
-        Shape of an image.
+        Height, width and channels of an image.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure drawn on.
+        Figure that contains the axes.
     axes_ : ndarray of matplotlib Axes of shape (3, n)
-        Rows: originals, perturbations, adversarial images.
+        Clean images in the first row, perturbations in the second, adversarial images in
+        the third.
     ax_ : matplotlib Axes
-        The first of them.
+        First of `axes_`.
 
     Examples
     --------
@@ -74,31 +75,32 @@ class AdversarialExamplesDisplay(Display):
         target_names: Any = None,
         ax: Any = None,
     ) -> AdversarialExamplesDisplay:
-        """Attack images and draw the outcome.
+        """Attack images and plot the adversarial examples.
 
         Parameters
         ----------
         attack : NTKAttack
-            An attack on a fitted estimator, whose predictions become the titles.
+            Attack on a fitted estimator, whose predictions become the titles.
         X : array-like of shape (n, d)
-            Clean images; a handful.
+            Clean images, one column of the plot each.
         y : array-like of shape (n,), default=None
-            True labels.
-        image_shape : tuple of int (H, W, C), default=None
-            Shape of an image; None: square.
+            True labels, or targets if the attack is targeted. If None, the labels that the
+            estimator predicts for `X`.
+        image_shape : tuple of int (H, W) or (H, W, C), default=None
+            Height, width and channels of an image. If None, images are square.
         target_names : mapping from label to name, default=None
-            Names for the titles; None: the labels.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Name of each class in the titles. If None, the labels are shown.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
         display : AdversarialExamplesDisplay
         """
         X_adv = attack.generate(X, y)
-        names = target_names or {}
         labels, labels_adv = (
-            [str(names.get(label, label)) for label in attack.estimator.predict(images).tolist()]
+            class_names(attack.estimator.predict(images), target_names)
             for images in (X, framed_like(X, X_adv))
         )
         return cls.from_predictions(
@@ -116,18 +118,19 @@ class AdversarialExamplesDisplay(Display):
         image_shape: tuple[int, ...] | None = None,
         ax: Any = None,
     ) -> AdversarialExamplesDisplay:
-        """Draw given images.
+        """Plot given images.
 
         Parameters
         ----------
         X, X_adv : array-like of shape (n, d)
             Clean and adversarial images, pixels in [0, 1].
-        labels, labels_adv : sequence of str, default=None
-            Titles.
-        image_shape : tuple of int (H, W, C), default=None
-            Shape of an image; None: square.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+        labels, labels_adv : sequence of str of length n, default=None
+            Titles of the clean and of the adversarial images.
+        image_shape : tuple of int (H, W) or (H, W, C), default=None
+            Height, width and channels of an image. If None, images are square.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------

@@ -1,8 +1,8 @@
-"""Arguments that several displays take: a sample, components, names."""
+"""Checks of arguments that several Displays share."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,28 @@ from sklearn.utils.validation import check_is_fitted
 from ..attacks import NTKAttack
 from ..features._components import check_components
 
-__all__ = ["as_sample", "check_free_attack", "check_length", "default_components"]
+__all__ = [
+    "as_sample",
+    "check_free_attack",
+    "check_length",
+    "check_square",
+    "class_names",
+    "default_components",
+]
 
-#: How many features the displays of single features show unless told.
+#: Number of features that are shown by default.
 _N_SHOWN = 5
 
 
 def as_sample(x: Any) -> Any:
-    """One sample as a matrix of one row; a DataFrame stays one, so that names are checked.
+    """Return one sample as a matrix with one row.
+
+    A DataFrame is returned as it is, so that its feature names can be checked later.
 
     Raises
     ------
     ValueError
-        If `x` is several samples, or none.
+        If `x` does not hold exactly one sample.
     """
     sample = x if hasattr(x, "columns") else np.atleast_2d(np.asarray(x))
     if sample.shape[0] != 1 or sample.ndim != 2:
@@ -33,7 +42,7 @@ def as_sample(x: Any) -> Any:
 
 
 def default_components(components: Any, decomposers: Collection[Any]) -> NDArray:
-    """Check components of fitted decomposers; None is the first few that all of them have."""
+    """Check indices of features; None chooses the first few that all decomposers have."""
     for decomposer in decomposers:
         check_is_fitted(decomposer)
     p = min(len(decomposer.eigenvalues_) for decomposer in decomposers)
@@ -53,7 +62,19 @@ def check_free_attack(attack: Any) -> NTKAttack:
     return attack
 
 
+def class_names(labels: NDArray, target_names: Mapping[Any, str] | None) -> list[str]:
+    """Return the name of each label; a label without a name stands for itself."""
+    names = target_names or {}
+    return [str(names.get(label, label)) for label in labels.tolist()]
+
+
+def check_square(name: str, matrix: NDArray) -> None:
+    """Raise ValueError unless `matrix` is a square matrix that is not empty."""
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise ValueError(f"{name} has shape {matrix.shape}; give a square matrix.")
+
+
 def check_length(name: str, values: Any, n: int) -> None:
     """Raise ValueError unless `values` is None or has n entries."""
     if values is not None and len(values) != n:
-        raise ValueError(f"{name} has {len(values)} entries and {n} are drawn; give one for each.")
+        raise ValueError(f"{name} has {len(values)} entries, but {n} are needed.")

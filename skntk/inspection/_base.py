@@ -1,7 +1,8 @@
-"""Base of the Displays: find or make axes, draw, set the title.
+"""Base class of the Displays, and the figures and axes they plot on.
 
-A new Display derives from `Display`, stores its constructor's arguments under their own names, and
-draws in `_draw`; classmethods `from_estimator` and `from_predictions` make it and call `plot`.
+A new Display derives from `Display`, stores the arguments of its constructor under the same names,
+and draws in `_draw`. Its class methods `from_estimator` and `from_predictions` construct it and
+call `plot`.
 """
 
 from __future__ import annotations
@@ -16,36 +17,37 @@ __all__ = ["Display", "axes_grid", "legend_beside", "polar_axes", "single_axes"]
 
 
 class Display(ABC):
-    """Base of all displays.
+    """Base class of all Displays.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure drawn on.
+        Figure that contains the axes.
     ax_ : matplotlib Axes
-        Axes drawn on, or the first of them.
+        Axes of the plot; the first of them if there are several.
     """
 
     figure_: Any
     ax_: Any
 
-    #: Title, of displays that have one.
+    #: Title of the plot; None for none.
     name: str | None = None
 
     def plot(self, ax: Any = None, **options: Any) -> Self:
-        """Draw.
+        """Plot the stored data.
 
         Parameters
         ----------
-        ax : matplotlib Axes, or array of as many as are drawn on, default=None
-            Where to draw; None: a new figure.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on; an array is for Displays with several panels. If None, a new
+            figure is created.
         **options : dict
-            For the artist, of displays that have one.
+            Passed to matplotlib, by Displays that accept any.
 
         Returns
         -------
         display : Display
-            Itself.
+            The Display itself.
         """
         self._draw(ax, **options)
         if self.name is not None:
@@ -54,11 +56,11 @@ class Display(ABC):
 
     @abstractmethod
     def _draw(self, ax: Any) -> None:
-        """Set `figure_` and `ax_`, and draw."""
+        """Draw the data, and set `figure_` and `ax_`."""
 
 
 def single_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
-    """Figure and axes to draw on; new ones unless given."""
+    """Return `ax` and its figure, or new ones if it is None."""
     plt = _pyplot()
     if ax is None:
         figure, ax = plt.subplots(layout="constrained", **figure_options)
@@ -67,7 +69,7 @@ def single_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
 
 
 def polar_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
-    """Figure and polar axes to draw on; new ones unless given.
+    """Return polar `ax` and its figure, or new ones if it is None.
 
     Raises
     ------
@@ -77,19 +79,19 @@ def polar_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
     if ax is None:
         options = {"subplot_kw": {"projection": "polar"}, **figure_options}
         figure, ax = single_axes(None, **options)
-        # The layout does not know of the labels along an arc.
+        # Constrained layout leaves no room for the labels along the arc.
         figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
         return figure, ax
     if getattr(ax, "name", None) != "polar":
         raise ValueError(
-            "ax has no polar coordinates; make it with "
+            "ax must have polar coordinates; create it with "
             "plt.subplots(subplot_kw={'projection': 'polar'}), or pass ax=None."
         )
     return ax.figure, ax
 
 
 def legend_beside(ax: Any, *, own_figure: bool) -> None:
-    """Legend outside of the axes, within the figure if that was made for them."""
+    """Put the legend outside the axes; below them if the figure is the Display's own."""
     if own_figure:
         ax.figure.legend(fontsize="small", loc="outside lower center")
     else:
@@ -99,12 +101,15 @@ def legend_beside(ax: Any, *, own_figure: bool) -> None:
 def axes_grid(
     n_rows: int, n_columns: int, ax: Any = None, *, cell: float = 1.4
 ) -> tuple[Any, NDArray]:
-    """Figure and an (n_rows, n_columns) array of axes, inside `ax` if it is given.
+    """Return a figure and an (n_rows, n_columns) array of axes.
+
+    If `ax` is a single Axes, the grid is created inside it.
 
     Raises
     ------
     ValueError
-        If `ax` is an array of axes of another shape.
+        If `ax` is an array with another number of axes, or a single Axes that is not part
+        of a subplot grid.
     """
     plt = _pyplot()
     if ax is None:
@@ -121,15 +126,15 @@ def axes_grid(
         spec = ax.get_subplotspec()
         if spec is None:
             raise ValueError(
-                "ax is not part of a subplot grid; make it with plt.subplots, or pass ax=None."
+                "ax is not part of a subplot grid; create it with plt.subplots, or pass ax=None."
             )
         inner = spec.subgridspec(n_rows, n_columns)
         return ax.figure, inner.subplots(squeeze=False)
     axes = np.asarray(ax, dtype=object)
     if axes.size != n_rows * n_columns:
         raise ValueError(
-            f"ax has {axes.size} axes and the display needs {n_rows} x {n_columns}; pass one "
-            "axes, as many as that, or None."
+            f"ax has {axes.size} axes and the display needs {n_rows} x {n_columns}; pass that "
+            "many, a single Axes, or None."
         )
     axes = axes.reshape(n_rows, n_columns)
     return axes[0, 0].figure, axes
@@ -140,6 +145,6 @@ def _pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "Displays need matplotlib, which is not installed; pip install 'skntk[plot]'."
+            "Displays need matplotlib, which is not installed; run pip install 'skntk[plot]'."
         ) from error
     return plt

@@ -1,4 +1,4 @@
-"""Share of the kernel in its top eigenvalues (Fig. 5, 13)."""
+"""How much of the kernel lies in its top eigenvalues (Fig. 5, 13)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._base import Display, single_axes
-from ._curves import check_curves, named_trackers
+from ._curves import check_curves, check_followed, named_trackers
 
 __all__ = ["ConcentrationDisplay"]
 
@@ -17,20 +17,20 @@ class ConcentrationDisplay(Display):
     Parameters
     ----------
     curves : dict of str to (steps, concentration)
-        For each training run two arrays (T,).
+        Two arrays of shape (T,) for each training run.
     p : int or None
-        Number of eigenvalues, for the label.
+        Number of eigenvalues, shown in the label of the y-axis.
     name : str or None
-        Title.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure that contains the axes.
     lines_ : dict of str to matplotlib Line2D
-        The curves.
+        Line of each curve.
 
     Examples
     --------
@@ -51,18 +51,19 @@ class ConcentrationDisplay(Display):
     def from_estimator(
         cls, tracker: Any, *, p: int | None = None, name: str | None = None, ax: Any = None
     ) -> ConcentrationDisplay:
-        """Draw the concentration of trackers' kernels.
+        """Plot the concentration of the kernels that trackers have recorded.
 
         Parameters
         ----------
-        tracker : KernelDynamicsTracker, or mapping from name to them
-            With recorded steps.
+        tracker : KernelDynamicsTracker or mapping from str to KernelDynamicsTracker
+            One tracker, or several by name, each with at least one recorded step.
         p : int, default=None
-            Number of eigenvalues, one of the tracker's `top`; None: the last of them.
+            Number of eigenvalues, one of each tracker's `top`. If None, the last `top` of the
+            first tracker.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -71,8 +72,7 @@ class ConcentrationDisplay(Display):
         curves = {}
         for label, each in named_trackers(tracker).items():
             p = each.top[-1] if p is None else p
-            if p not in each.top:
-                raise ValueError(f"p={p!r} was not followed; the tracker has {each.top}.")
+            check_followed("p", p, each)
             curves[label] = each.steps_, each.concentration_[p]
         return cls.from_predictions(curves, p=p, name=name, ax=ax)
 
@@ -85,17 +85,18 @@ class ConcentrationDisplay(Display):
         name: str | None = None,
         ax: Any = None,
     ) -> ConcentrationDisplay:
-        """Draw given curves.
+        """Plot given curves.
 
         Parameters
         ----------
         curves : mapping from str to (steps, concentration)
+            Two array-likes of shape (T,) for each training run.
         p : int, default=None
-            Number of eigenvalues, for the label.
+            Number of eigenvalues, shown in the label of the y-axis.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------

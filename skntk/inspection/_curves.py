@@ -1,4 +1,4 @@
-"""Trackers, and named pairs of arrays, as several Displays draw them."""
+"""Checks of trackers and of named curves that several Displays share."""
 
 from __future__ import annotations
 
@@ -11,37 +11,43 @@ from sklearn.exceptions import NotFittedError
 
 from ..dynamics import KernelDynamicsTracker
 
-__all__ = ["check_curves", "check_tracker", "named_trackers"]
+__all__ = ["check_curves", "check_followed", "check_tracker", "named_trackers"]
 
 
 def check_tracker(tracker: Any) -> KernelDynamicsTracker:
-    """Raise TypeError unless it is a tracker, and NotFittedError if it recorded nothing."""
+    """Raise TypeError unless `tracker` is one, and NotFittedError if it has recorded nothing."""
     if not isinstance(tracker, KernelDynamicsTracker):
         raise TypeError(f"tracker={tracker!r} must be a KernelDynamicsTracker.")
     if not len(tracker.steps_):
-        raise NotFittedError("The tracker recorded nothing yet; train a network with it first.")
+        raise NotFittedError("tracker has recorded nothing yet; train a network with it.")
     return tracker
 
 
 def named_trackers(item: Any, default: str = "training") -> dict[str, KernelDynamicsTracker]:
-    """Trackers of a mapping by name, or a single one under a name of its own."""
+    """Return trackers by name; a single tracker gets the name `default`."""
     trackers = dict(item) if isinstance(item, Mapping) else {default: item}
     if not trackers:
         raise ValueError("tracker is an empty mapping; give at least one tracker.")
     return {name: check_tracker(tracker) for name, tracker in trackers.items()}
 
 
+def check_followed(name: str, value: Any, tracker: KernelDynamicsTracker) -> None:
+    """Raise ValueError unless `value` is among the tracker's `top`."""
+    if value not in tracker.top:
+        raise ValueError(f"{name}={value!r} was not followed; the tracker has {tracker.top}.")
+
+
 def check_curves(
     curves: Mapping[str, Any], axes: tuple[str, str]
 ) -> dict[str, tuple[NDArray, NDArray]]:
-    """Pairs of vectors of equal length, by name.
+    """Return pairs of vectors of equal length by name.
 
     Raises
     ------
     ValueError
-        If there are none, or a pair is not two finite vectors of one length.
+        If there are no curves, or one is not a pair of finite vectors of equal length.
     TypeError
-        If they have no names.
+        If `curves` is not a mapping.
     """
     if not isinstance(curves, Mapping):
         raise TypeError(f"curves must be a mapping from names, got {type(curves).__name__}.")
@@ -59,7 +65,7 @@ def check_curves(
             shapes = [values.shape for values in pair]
             raise ValueError(
                 f"curves[{label!r}] has shapes {shapes}; give {axes[0]} and {axes[1]}, two vectors "
-                "of one length."
+                "of equal length."
             )
         if not all(np.isfinite(values).all() for values in pair):
             raise ValueError(f"curves[{label!r}] holds NaN or infinity; give finite values.")

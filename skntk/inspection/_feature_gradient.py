@@ -16,27 +16,27 @@ __all__ = ["FeatureGradientDisplay"]
 
 
 class FeatureGradientDisplay(Display):
-    """Gradients of features at one image; a row a model, a column a feature.
+    """Gradients of features at one image: a row for each model, a column for each feature.
 
     Parameters
     ----------
     gradients : ndarray of shape (r, p, d)
-        Gradient of p features of r models.
+        Gradients of p features of each of r models.
     image_shape : tuple of int (H, W, C)
-        Shape of an image.
+        Height, width and channels of an image.
     image : ndarray of shape (d,) or None
-        Where the gradients were taken, shown first.
+        Image at which the gradients were taken, shown in the first column.
     row_labels, titles : sequence of str or None
-        Names of the models and of the features.
+        Names of the rows (models) and of the columns (features).
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure drawn on.
+        Figure that contains the axes.
     axes_ : ndarray of matplotlib Axes
-        One row a model.
+        One row for each model.
     ax_ : matplotlib Axes
-        The first of them.
+        First of `axes_`.
 
     Examples
     --------
@@ -75,24 +75,26 @@ class FeatureGradientDisplay(Display):
         titles: Any = None,
         ax: Any = None,
     ) -> FeatureGradientDisplay:
-        """Draw features of one or several fitted decomposers at an image.
+        """Plot the feature gradients of one or several fitted decomposers at an image.
 
         Parameters
         ----------
-        decomposer : SpectralFeatureDecomposer or mapping from name to them
-            Fitted; a mapping makes a named row for each.
+        decomposer : SpectralFeatureDecomposer or mapping from str to SpectralFeatureDecomposer
+            Fitted decomposer, or several by the names of their rows.
         x : array-like of shape (d,) or (1, d)
-            The image.
+            Image at which the gradients are taken.
         components : array-like of int, default=None
-            Which features; None: the first five.
+            Indices of the features shown. If None, the first five.
         output : label, default=None
-            As in `SpectralFeatureDecomposer.feature_gradients`.
-        image_shape : tuple of int (H, W, C), default=None
-            Shape of an image; None: square.
+            Class whose output is differentiated, as in
+            `SpectralFeatureDecomposer.feature_gradients`.
+        image_shape : tuple of int (H, W) or (H, W, C), default=None
+            Height, width and channels of an image. If None, images are square.
         titles : sequence of str, default=None
-            Column titles; None: the index of each feature, from 1.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Titles of the columns. If None, the features are numbered from 1.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
@@ -101,7 +103,7 @@ class FeatureGradientDisplay(Display):
         x = as_sample(x)
         models = decomposer if isinstance(decomposer, Mapping) else {None: decomposer}
         if not models:
-            raise ValueError(f"decomposer={decomposer!r} is empty; give a decomposer for each row.")
+            raise ValueError(f"decomposer={decomposer!r} is empty; give at least one decomposer.")
         chosen = default_components(components, models.values())
         gradients = [
             model.feature_gradients(x, components=chosen, output=output)[0]
@@ -129,20 +131,21 @@ class FeatureGradientDisplay(Display):
         titles: Any = None,
         ax: Any = None,
     ) -> FeatureGradientDisplay:
-        """Draw given gradients.
+        """Plot given gradients.
 
         Parameters
         ----------
         gradients : array-like of shape (p, d) or (r, p, d)
-            Gradients of the features of one or r models.
+            Gradients of p features of one model, or of each of r models.
         image : array-like of shape (d,), default=None
-            Shown before the first row.
-        image_shape : tuple of int (H, W, C), default=None
-            Shape of an image; None: square.
+            Image at which the gradients were taken, shown in the first column.
+        image_shape : tuple of int (H, W) or (H, W, C), default=None
+            Height, width and channels of an image. If None, images are square.
         row_labels, titles : sequence of str, default=None
-            Names of rows and columns.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Names of the rows (models) and of the columns (features).
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
@@ -160,8 +163,8 @@ class FeatureGradientDisplay(Display):
             image = np.asarray(image).ravel()
             if len(image) != n_pixels:
                 raise ValueError(
-                    f"image has {len(image)} values and each gradient {n_pixels}; give the image "
-                    "the gradients were taken at."
+                    f"image has {len(image)} values and each gradient has {n_pixels}; give the "
+                    "image at which the gradients were taken."
                 )
         display = cls(
             gradients=gradients,

@@ -1,4 +1,4 @@
-"""Distance of the kernel between any two checkpoints (Fig. 6, left)."""
+"""Distances between the kernels at any two checkpoints (Fig. 6, left)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._arguments import check_square
 from ._base import Display, single_axes
 from ._curves import check_tracker
 
@@ -19,20 +20,20 @@ class KernelDistanceDisplay(Display):
     Parameters
     ----------
     distances : ndarray of shape (T, T)
-        Eq. 12.
+        Distance (Eq. 12) between each two kernels.
     steps : ndarray of shape (T,)
-        Checkpoint of each row.
+        Checkpoint of each kernel.
     name : str or None
-        Title.
+        Title of the plot.
     vmax : float or None
-        Distance at the end of the colour scale; None: the largest there is.
+        Distance at the upper end of the colour scale. If None, the largest distance.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure that contains the axes.
     image_ : matplotlib AxesImage
         The heat map.
 
@@ -56,18 +57,19 @@ class KernelDistanceDisplay(Display):
     def from_estimator(
         cls, tracker: Any, *, name: str | None = None, vmax: float | None = None, ax: Any = None
     ) -> KernelDistanceDisplay:
-        """Draw the distances of a tracker's kernels.
+        """Plot the distances between the kernels that a tracker has recorded.
 
         Parameters
         ----------
         tracker : KernelDynamicsTracker
-            With at least one recorded step.
+            Tracker with at least one recorded step.
         name : str, default=None
-            Title.
+            Title of the plot.
         vmax : float, default=None
-            Distance at the end of the colour scale, to compare pictures.
+            Distance at the upper end of the colour scale. If None, the largest distance. Use the
+            same value for plots that are to be compared.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -86,31 +88,31 @@ class KernelDistanceDisplay(Display):
         vmax: float | None = None,
         ax: Any = None,
     ) -> KernelDistanceDisplay:
-        """Draw given distances.
+        """Plot given distances.
 
         Parameters
         ----------
         distances : array-like of shape (T, T)
+            Distance between each two kernels.
         steps : array-like of shape (T,), default=None
-            Checkpoint of each row; None: 0, 1, ...
+            Checkpoint of each kernel. If None, 0, 1, ...
         name : str, default=None
-            Title.
+            Title of the plot.
         vmax : float, default=None
-            Distance at the end of the colour scale.
+            Distance at the upper end of the colour scale. If None, the largest distance.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         display : KernelDistanceDisplay
         """
         distances = np.asarray(distances, dtype=float)
-        if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or not distances.size:
-            raise ValueError(f"distances has shape {distances.shape}; give a square matrix.")
+        check_square("distances", distances)
         steps = np.arange(len(distances)) if steps is None else np.asarray(steps)
         if steps.shape != (len(distances),):
             raise ValueError(
-                f"steps has shape {steps.shape} for {len(distances)} kernels; give one each."
+                f"steps has shape {steps.shape} for {len(distances)} kernels; give one step for each."
             )
         return cls(distances=distances, steps=steps, name=name, vmax=vmax).plot(ax=ax)
 
@@ -119,7 +121,7 @@ class KernelDistanceDisplay(Display):
         self.image_ = self.ax_.imshow(
             self.distances, vmin=0, vmax=self.vmax, origin="lower", cmap="viridis"
         )
-        # Checkpoints need not be evenly spaced: rows are labelled with their steps.
+        # Checkpoints need not be evenly spaced, so the ticks carry their steps.
         ticks = np.unique(np.linspace(0, len(self.steps) - 1, 5).round().astype(int))
         labels = [str(step) for step in self.steps[ticks]]
         self.ax_.set_xticks(ticks, labels)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._arguments import check_square
 from ._base import Display, axes_grid
 from ._curves import named_trackers
 
@@ -15,23 +16,23 @@ __all__ = ["KernelMatrixDisplay"]
 
 
 class KernelMatrixDisplay(Display):
-    """Kernels side by side, their samples in order of class.
+    """Kernel matrices side by side, with the samples in order of class.
 
     Parameters
     ----------
     kernels : dict of str to ndarray of shape (n, n)
-        Kernel under each title.
+        Kernel matrices by the titles of their panels.
     share_scale : bool
-        Whether all pictures have one colour scale.
+        Whether all panels have the same colour scale.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure drawn on.
+        Figure that contains the axes.
     axes_ : ndarray of matplotlib Axes of shape (1, n_kernels)
-        One for each kernel.
+        One panel for each kernel.
     ax_ : matplotlib Axes
-        The first of them.
+        First of `axes_`.
 
     Examples
     --------
@@ -55,18 +56,22 @@ class KernelMatrixDisplay(Display):
         share_scale: bool = False,
         ax: Any = None,
     ) -> KernelMatrixDisplay:
-        """Draw a tracker's kernels between samples: traces over the outputs divided by k.
+        """Plot recorded kernels, averaged over the network's outputs.
+
+        The average is the trace over the k outputs divided by k. Samples are in order of class
+        if the tracker knows their labels.
 
         Parameters
         ----------
-        tracker : KernelDynamicsTracker, or mapping from name to them
-            With recorded steps.
+        tracker : KernelDynamicsTracker or mapping from str to KernelDynamicsTracker
+            One tracker, or several by name, each with at least one recorded step.
         steps : sequence of int, default=None
-            Which; None: the first and the last of each tracker.
+            Recorded steps to show. If None, the first and the last of each tracker.
         share_scale : bool, default=False
-            Whether all pictures have one colour scale.
-        ax : array of matplotlib Axes, or one, default=None
-            Where to draw; None: a new figure.
+            Whether all panels have the same colour scale.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
@@ -87,36 +92,34 @@ class KernelMatrixDisplay(Display):
         share_scale: bool = False,
         ax: Any = None,
     ) -> KernelMatrixDisplay:
-        """Draw given kernels.
+        """Plot given kernels.
 
         Parameters
         ----------
         kernels : mapping from str to array-like of shape (n, n)
-            Kernel under each title.
+            Kernel matrices by the titles of their panels.
         labels : array-like of shape (n,), default=None
-            Classes to order the samples by; None: as they are.
+            Classes by which the samples are sorted. If None, they stay in the given order.
         share_scale : bool, default=False
-            Whether all pictures have one colour scale.
-        ax : array of matplotlib Axes, or one, default=None
-            Where to draw; None: a new figure.
+            Whether all panels have the same colour scale.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
         display : KernelMatrixDisplay
         """
         if not kernels:
-            raise ValueError("kernels is empty; give at least one.")
+            raise ValueError("kernels is empty; give at least one kernel.")
         arrays = {name: np.asarray(kernel, dtype=float) for name, kernel in kernels.items()}
         order = None if labels is None else np.argsort(np.asarray(labels), kind="stable")
         for name, kernel in arrays.items():
-            if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not kernel.size:
-                raise ValueError(
-                    f"kernels[{name!r}] has shape {kernel.shape}; give a square matrix."
-                )
+            check_square(f"kernels[{name!r}]", kernel)
             if order is not None and len(order) != len(kernel):
                 raise ValueError(
-                    f"labels has {len(order)} entries and kernels[{name!r}] {len(kernel)} rows; "
-                    "give one for each."
+                    f"labels has {len(order)} entries and kernels[{name!r}] has {len(kernel)} "
+                    "rows; give one label for each row."
                 )
             if order is not None:
                 arrays[name] = kernel[np.ix_(order, order)]
@@ -136,7 +139,7 @@ class KernelMatrixDisplay(Display):
 
 
 def _between_samples(tracker: Any, step: int) -> NDArray:
-    """Kernel (N, N), its samples in order of class if the classes are known."""
+    """Kernel (n, n) averaged over the outputs, in order of class if the labels are known."""
     kernel = tracker.kernel(step)
     n = tracker.n_samples
     k = len(kernel) // n

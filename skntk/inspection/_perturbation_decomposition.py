@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._utils.frames import framed_like
 from ..attacks import NTKAttack
-from ._arguments import as_sample, check_length, default_components
+from ._arguments import as_sample, check_length, class_names, default_components
 from ._base import Display, axes_grid
 from ._images import blank_axes, resolve_image_shape, show_image, show_signed
 
@@ -17,31 +17,35 @@ __all__ = ["PerturbationDecompositionDisplay"]
 
 
 class PerturbationDecompositionDisplay(Display):
-    """Above, image + perturbation = adversarial example; below, its gradient by features.
+    """An attack on an image (top) and the features that make up its gradient (bottom).
+
+    The top row reads image + perturbation = adversarial example. The bottom row writes the
+    loss gradient, from which the perturbation was made, as a sum over features.
 
     Parameters
     ----------
     image, adversarial : ndarray of shape (d,)
-        Before and after the attack.
+        Image before and after the attack.
     parts : ndarray of shape (q, d)
-        Contribution of single features to the loss gradient.
+        Contributions of single features to the loss gradient.
     total : ndarray of shape (d,)
-        The whole loss gradient.
+        Loss gradient.
     titles : sequence of str
         Names of the parts.
     image_shape : tuple of int (H, W, C)
-        Shape of an image.
+        Height, width and channels of an image.
     labels : tuple of str or None
-        Predictions before and after.
+        Predicted class before and after the attack.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure drawn on.
+        Figure that contains the axes.
     axes_ : ndarray of matplotlib Axes of shape (2, q + 2)
-        Upper row: the attack; lower row: parts, what is left, and the total.
+        The attack in the first row; the parts, their difference from the total, and the
+        total in the second.
     ax_ : matplotlib Axes
-        The first of them.
+        First of `axes_`.
 
     Examples
     --------
@@ -88,28 +92,30 @@ class PerturbationDecompositionDisplay(Display):
         target_names: Any = None,
         ax: Any = None,
     ) -> PerturbationDecompositionDisplay:
-        """Attack one image with FGSM and decompose the gradient that did it (Eq. 45).
+        """Attack one image with FGSM and decompose its loss gradient (Eq. 45).
 
         Parameters
         ----------
         decomposer : SpectralFeatureDecomposer
-            Fitted.
+            Fitted decomposer.
         x : array-like of shape (d,) or (1, d)
-            The image.
+            Image to attack.
         y : label
-            Its true class.
+            True class of the image.
         eps : float, default=8/255
-            Largest change of a pixel.
+            Largest change of each pixel.
         clip_values : tuple or None, default=(0.0, 1.0)
-            Lowest and highest value of a pixel.
+            Lowest and highest value of an input. If None, values are not clipped.
         components : array-like of int, default=None
-            Features shown one by one, the others being summed; None: the first five.
-        image_shape : tuple of int (H, W, C), default=None
-            Shape of an image; None: square.
+            Indices of the features shown one by one; the others are shown as their sum. If
+            None, the first five.
+        image_shape : tuple of int (H, W) or (H, W, C), default=None
+            Height, width and channels of an image. If None, images are square.
         target_names : mapping from label to name, default=None
-            Names for the titles.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Name of each class in the titles. If None, the labels are shown.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
@@ -119,15 +125,17 @@ class PerturbationDecompositionDisplay(Display):
         chosen = default_components(components, [decomposer])
         adversarial = NTKAttack(decomposer, eps=eps, clip_values=clip_values).generate(x, [y])
         decomposition = decomposer.decompose_gradient(x, [y])
-        names = target_names or {}
-        predictions = [decomposer.predict(image)[0] for image in (x, framed_like(x, adversarial))]
+        labels = [
+            class_names(decomposer.predict(image), target_names)[0]
+            for image in (x, framed_like(x, adversarial))
+        ]
         return cls.from_predictions(
             x,
             adversarial,
             parts=decomposition.parts[0, chosen],
             total=decomposition.total,
             titles=[f"feature {index + 1}" for index in chosen],
-            labels=[str(names.get(label, label)) for label in predictions],
+            labels=labels,
             image_shape=image_shape,
             ax=ax,
         )
@@ -145,24 +153,25 @@ class PerturbationDecompositionDisplay(Display):
         image_shape: tuple[int, ...] | None = None,
         ax: Any = None,
     ) -> PerturbationDecompositionDisplay:
-        """Draw a given perturbation and a given decomposition of the gradient.
+        """Plot a given perturbation and a given decomposition of the gradient.
 
         Parameters
         ----------
         image, adversarial : array-like of shape (d,) or (1, d)
-            Before and after the attack.
+            Image before and after the attack.
         parts : array-like of shape (q, d)
-            Contribution of single features to the loss gradient.
+            Contributions of single features to the loss gradient.
         total : array-like of shape (d,) or (1, d)
-            The whole loss gradient.
+            Loss gradient.
         titles : sequence of str, default=None
-            Names of the parts; None: "part 1", "part 2", ...
+            Names of the parts. If None, "part 1", "part 2", ...
         labels : sequence of two str, default=None
-            Predictions before and after.
-        image_shape : tuple of int (H, W, C), default=None
-            Shape of an image; None: square.
-        ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Predicted class before and after the attack.
+        image_shape : tuple of int (H, W) or (H, W, C), default=None
+            Height, width and channels of an image. If None, images are square.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
@@ -174,7 +183,7 @@ class PerturbationDecompositionDisplay(Display):
         if adversarial.shape != (d,) or total.shape != (d,) or parts.shape[1:] != (d,):
             raise ValueError(
                 f"image has {d} values, adversarial {adversarial.size}, total {total.size}, and "
-                f"parts has shape {parts.shape}; give as many each, and parts of shape (q, {d})."
+                f"parts has shape {parts.shape}; give {d} values each, and parts of shape (q, {d})."
             )
         if titles is None:
             titles = [f"part {k + 1}" for k in range(len(parts))]

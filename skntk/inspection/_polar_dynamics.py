@@ -1,4 +1,4 @@
-"""The path of the kernel in polar coordinates (Fig. 6 right, 14)."""
+"""Path of the kernel during training in polar coordinates (Fig. 6, right; Fig. 14)."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 import numpy as np
 
 from ._base import Display, legend_beside, polar_axes
-from ._curves import check_curves, named_trackers
+from ._curves import check_curves, check_followed, named_trackers
 
 __all__ = ["PolarDynamicsDisplay"]
 
 
 class PolarDynamicsDisplay(Display):
-    """Distance from the first kernel against the angle to it, through training.
+    """Distance from the initial kernel and angle to it, during training.
 
     Parameters
     ----------
     curves : dict of str to (radius, angle)
-        For each training run two arrays (T,), Eq. 13, in order of time.
+        Two arrays of shape (T,) for each training run (Eq. 13), in order of time.
     name : str or None
-        Title.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib PolarAxes
-        Axes drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure that contains the axes.
     lines_ : dict of str to matplotlib Line2D
-        The paths.
+        Line of each path.
 
     Examples
     --------
@@ -48,18 +48,19 @@ class PolarDynamicsDisplay(Display):
     def from_estimator(
         cls, tracker: Any, *, top: int | None = None, name: str | None = None, ax: Any = None
     ) -> PolarDynamicsDisplay:
-        """Draw the paths of trackers' kernels.
+        """Plot the paths of the kernels that trackers have recorded.
 
         Parameters
         ----------
-        tracker : KernelDynamicsTracker, or mapping from name to them
-            With recorded steps.
+        tracker : KernelDynamicsTracker or mapping from str to KernelDynamicsTracker
+            One tracker, or several by name, each with at least one recorded step.
         top : int, default=None
-            Size of the top eigenspace to follow, one of the tracker's; None: all of it.
+            Number of top eigenvectors whose span is followed, one of each tracker's `top`. If
+            None, the whole kernel is followed.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib PolarAxes, default=None
-            Where to draw; None: a new figure.
+            Polar axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -69,26 +70,26 @@ class PolarDynamicsDisplay(Display):
         for label, each in named_trackers(tracker).items():
             if top is None:
                 curves[label] = each.polar_radius_, each.polar_angle_
-            elif top in each.top:
-                curves[label] = each.top_polar_radius_[top], each.top_polar_angle_[top]
             else:
-                raise ValueError(f"top={top!r} was not followed; the tracker has {each.top}.")
+                check_followed("top", top, each)
+                curves[label] = each.top_polar_radius_[top], each.top_polar_angle_[top]
         return cls.from_predictions(curves, name=name, ax=ax)
 
     @classmethod
     def from_predictions(
         cls, curves: Mapping[str, Any], *, name: str | None = None, ax: Any = None
     ) -> PolarDynamicsDisplay:
-        """Draw given paths.
+        """Plot given paths.
 
         Parameters
         ----------
         curves : mapping from str to (radius, angle)
-            As `skntk.metrics.polar_coordinates` gives them.
+            Two array-likes of shape (T,) for each training run, as returned by
+            `skntk.metrics.polar_coordinates`.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib PolarAxes, default=None
-            Where to draw; None: a new figure.
+            Polar axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -103,7 +104,7 @@ class PolarDynamicsDisplay(Display):
             (line,) = self.ax_.plot(angle, radius, marker=".", label=label)
             self.ax_.plot(angle[-1:], radius[-1:], marker="o", color=line.get_color())
             self.lines_[label] = line
-        # A kernel and its start are both positive: no angle exceeds a right one.
+        # Two positive semidefinite kernels are at most a right angle apart.
         widest = max(float(np.max(angle)) for _, angle in self.curves.values())
         self.ax_.set_thetalim(0, max(np.pi / 2, widest))
         self.ax_.set_rlim(0, None)

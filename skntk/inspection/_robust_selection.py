@@ -18,23 +18,23 @@ __all__ = ["RobustSelectionDisplay"]
 
 
 class RobustSelectionDisplay(Display):
-    """Accuracy of the machine of the r most robust features, against r.
+    """Accuracy of kernel machines of the r most robust features, against r.
 
     Parameters
     ----------
     n_features : ndarray of shape (q,)
         Numbers of features kept.
     curves : dict of str to ndarray of shape (q,)
-        Accuracy of each kind.
+        Accuracies by the name of their curve.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure that contains the axes.
     lines_ : dict of str to matplotlib Line2D
-        The curves.
+        Line of each curve.
 
     Examples
     --------
@@ -65,36 +65,37 @@ class RobustSelectionDisplay(Display):
         verbose: int = 0,
         ax: Any = None,
     ) -> RobustSelectionDisplay:
-        """Cut a fitted selector at several numbers of features and attack each machine.
+        """Keep several numbers of features of a fitted selector and attack each machine.
 
         Parameters
         ----------
         selector : RobustFeatureSelector
-            Fitted.
+            Fitted selector.
         X : array-like of shape (m, d)
             Test samples.
         y : array-like of shape (m,)
-            Their labels.
+            True labels.
         n_features : array-like of int, default=None
-            Where to cut; None: a dozen numbers spread geometrically.
+            Numbers of features to keep. If None, at most a dozen, spaced geometrically.
         eps : float, default=None
-            Radius of the ball; None: the selector's.
+            Radius of the ball. If None, the selector's `eps`.
         clip_values : tuple or None, default=(0.0, 1.0)
-            Lowest and highest value of an input.
+            Lowest and highest value of an input. If None, values are not clipped.
         max_iter : int, default=10
-            Steps of PGD.
+            Number of PGD steps.
         eps_step : float, default=None
-            Size of a step of PGD; None: as in `NTKAttack`.
+            Size of a PGD step. If None, the default of `NTKAttack`.
         verbose : int, default=0
             Show a progress bar if positive.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         display : RobustSelectionDisplay
-            Its curves: "clean"; "own FGSM" and "own PGD" on the machine's own examples;
-            "transferred FGSM" and "transferred PGD" on those of all features.
+            With the curves "clean"; "own FGSM" and "own PGD", on adversarial examples made
+            from each machine itself; "transferred FGSM" and "transferred PGD", on examples made
+            from the machine of all features.
         """
         check_is_fitted(selector)
         if n_features is None:
@@ -115,7 +116,7 @@ class RobustSelectionDisplay(Display):
             X_adv = attack.set_params(estimator=selector.decomposer_).generate(X, y)
             from_all[name] = framed_like(X, X_adv)
         curves: dict[str, list[float]] = {}
-        for machine in track(machines, "Cutting", enabled=verbose > 0):
+        for machine in track(machines, "Attacking", enabled=verbose > 0):
             curves.setdefault("clean", []).append(machine.score(X, y))
             for name, attack in attacks.items():
                 own = robust_accuracy_score(machine, X, y, attack.set_params(estimator=machine))
@@ -129,16 +130,16 @@ class RobustSelectionDisplay(Display):
     def from_predictions(
         cls, n_features: ArrayLike, curves: Any, *, ax: Any = None
     ) -> RobustSelectionDisplay:
-        """Draw given curves.
+        """Plot given curves.
 
         Parameters
         ----------
         n_features : array-like of shape (q,)
             Numbers of features kept.
         curves : mapping from str to array-like of shape (q,)
-            Accuracies.
+            Accuracies by the name of their curve.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -149,13 +150,13 @@ class RobustSelectionDisplay(Display):
         for name, values in arrays.items():
             if values.shape != counts.shape or values.ndim != 1:
                 raise ValueError(
-                    f"The curve {name!r} has shape {values.shape} and n_features {counts.shape}; "
-                    "give one accuracy for each number of features."
+                    f"curves[{name!r}] has shape {values.shape} and n_features has shape "
+                    f"{counts.shape}; give one accuracy for each number of features."
                 )
         if len(arrays) == 0 or len(counts) == 0:
             raise ValueError(
                 f"n_features={n_features!r} and curves={curves!r} leave nothing to draw; give at "
-                "least one curve of one number."
+                "least one curve and one number of features."
             )
         return cls(n_features=counts, curves=arrays).plot(ax=ax)
 

@@ -1,4 +1,4 @@
-"""Features in the plane of robustness and usefulness (Fig. 2 right, 8, 9)."""
+"""Usefulness of features against their robustness (Fig. 2, right; Fig. 8, 9)."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ __all__ = ["RobustnessUsefulnessDisplay"]
 
 
 class RobustnessUsefulnessDisplay(Display):
-    """Each feature a dot: robustness across, usefulness up, eigenvalue as size and colour.
+    """Scatter plot of the usefulness of features against their robustness.
+
+    The larger the eigenvalue of a feature, the larger and darker its dot.
 
     Parameters
     ----------
     usefulness, robustness : ndarray of shape (p,)
-        Accuracy of each feature, clean and on its own FGSM examples.
+        Accuracy of each feature on clean samples and on FGSM examples made from the feature.
     eigenvalues : ndarray of shape (p,) or None
-        Larger is larger and darker.
+        Eigenvalues of the features. If None, all dots are alike.
     chance : float or None
-        Frequency of the most common class; features above are useful.
+        Accuracy above which a feature is useful, drawn as a line: the frequency of the most
+        common class.
     name : str or None
-        Title.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure that contains the axes.
     scatter_ : matplotlib PathCollection
-        The dots.
+        Dots of the features.
 
     Examples
     --------
@@ -75,22 +78,22 @@ class RobustnessUsefulnessDisplay(Display):
         name: str | None = None,
         ax: Any = None,
     ) -> RobustnessUsefulnessDisplay:
-        """Score the features of a fitted decomposer and draw them.
+        """Score the features of a fitted decomposer and plot the scores.
 
         Parameters
         ----------
         decomposer : SpectralFeatureDecomposer
-            Fitted.
+            Fitted decomposer.
         X : array-like of shape (m, d)
             Held-out samples.
         y : array-like of shape (m,)
-            Their labels.
+            True labels.
         eps, norm, clip_values, components
             As in `SpectralFeatureDecomposer.score_features`.
         name : str, default=None
-            Title; None: the decomposer's kernel, if it is a string.
+            Title of the plot. If None, the decomposer's kernel if that is a string.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -123,20 +126,20 @@ class RobustnessUsefulnessDisplay(Display):
         name: str | None = None,
         ax: Any = None,
     ) -> RobustnessUsefulnessDisplay:
-        """Draw given scores.
+        """Plot given scores.
 
         Parameters
         ----------
         usefulness, robustness : array-like of shape (p,)
-            Scores in [0, 1].
+            Scores of each feature, in [0, 1].
         eigenvalues : array-like of shape (p,), default=None
-            For size and colour.
+            Eigenvalues of the features. If None, all dots are alike.
         chance : float, default=None
-            Where to draw the line above which a feature is useful.
+            Accuracy above which a feature is useful, drawn as a line. If None, no line.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -148,7 +151,7 @@ class RobustnessUsefulnessDisplay(Display):
         arrays = {key: np.asarray(value, dtype=float) for key, value in values.items()}
         shapes = {key: array.shape for key, array in arrays.items()}
         if len(set(shapes.values())) > 1 or arrays["usefulness"].ndim != 1:
-            raise ValueError(f"Scores have shapes {shapes}; give vectors with one value a feature.")
+            raise ValueError(f"Scores have shapes {shapes}; give vectors of equal length.")
         return cls(**arrays, chance=chance, name=name).plot(ax=ax)
 
     def _draw(self, ax: Any, **scatter_options: Any) -> None:
@@ -163,7 +166,7 @@ class RobustnessUsefulnessDisplay(Display):
             "edgecolors": "0.3",
             "linewidths": 0.4,
         }
-        # Large dots first, so that none hides a smaller one.
+        # Larger dots are drawn first, so that they do not hide smaller ones.
         order = np.argsort(-weight, kind="stable")
         style.update(s=style["s"][order], c=weight[order])
         style.update(scatter_options)
@@ -175,7 +178,7 @@ class RobustnessUsefulnessDisplay(Display):
         self.ax_.set_aspect("equal")
 
     def _relative_log_eigenvalues(self) -> NDArray:
-        """Logarithm of each eigenvalue, 0 for the smallest and 1 for the largest."""
+        """Logarithms of the eigenvalues, scaled to 0 for the smallest and 1 for the largest."""
         values = self.eigenvalues
         if values is None or not (values > 0).any():
             return np.full(len(self.usefulness), 0.5)

@@ -1,4 +1,4 @@
-"""Accuracy through training, clean and under attack (Fig. 12, 16)."""
+"""Accuracy during training, clean and under attack (Fig. 12, 16)."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _CURVES = {
 
 
 class TrainingCurveDisplay(Display):
-    """Training and test accuracy at every epoch.
+    """Training and test accuracy after every epoch.
 
     Parameters
     ----------
     history : dict of str to ndarray of shape (n_epochs,)
-        "train_accuracy", "test_accuracy", "train_robust_accuracy",
-        "test_robust_accuracy", any of them; whatever else there is, is not drawn.
+        At least one of "train_accuracy", "test_accuracy", "train_robust_accuracy" and
+        "test_robust_accuracy". Other keys are ignored.
     linearized_at : int or None
-        Epoch marked by a vertical line.
+        Epoch at which the network was linearized, marked by a vertical line.
     name : str or None
-        Title.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure that contains the axes.
     lines_ : dict of str to matplotlib Line2D
-        The curves.
+        Line of each curve.
 
     Examples
     --------
@@ -61,16 +61,16 @@ class TrainingCurveDisplay(Display):
     def from_estimator(
         cls, classifier: Any, *, name: str | None = None, ax: Any = None
     ) -> TrainingCurveDisplay:
-        """Draw the history of a network fitted with validation samples.
+        """Plot the history of a network that was fitted with validation samples.
 
         Parameters
         ----------
         classifier : FlaxClassifier
-            Fitted with `X_val` and `y_val`.
+            Classifier fitted with `X_val` and `y_val`.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -90,18 +90,18 @@ class TrainingCurveDisplay(Display):
         name: str | None = None,
         ax: Any = None,
     ) -> TrainingCurveDisplay:
-        """Draw given accuracies.
+        """Plot given accuracies.
 
         Parameters
         ----------
         history : mapping from str to array-like of shape (n_epochs,)
-            As the `history_` of a `FlaxClassifier`.
+            Accuracies by name, as in `history_` of `FlaxClassifier`.
         linearized_at : int, default=None
-            Epoch marked by a vertical line.
+            Epoch at which the network was linearized, marked by a vertical line.
         name : str, default=None
-            Title.
+            Title of the plot.
         ax : matplotlib Axes, default=None
-            Where to draw; None: a new figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class TrainingCurveDisplay(Display):
         known = [key for key in _CURVES if key in self.history]
         if not known:
             raise ValueError(
-                f"history holds {sorted(self.history)!r} and no accuracy; fit with X_val and y_val."
+                f"history={sorted(self.history)!r} has no accuracy; fit with X_val and y_val."
             )
         self.figure_, self.ax_ = single_axes(ax, figsize=(4.5, 3.5))
         self.lines_ = {}

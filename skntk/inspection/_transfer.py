@@ -1,4 +1,4 @@
-"""A network and its kernel through training (Fig. 3, 7a)."""
+"""A network and its kernel during training (Fig. 3, 7a)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["TransferDisplay"]
 
 
 class TransferDisplay(Display):
-    """Above, cosine of the loss gradients; below, accuracies of the network under attack.
+    """Cosine of the loss gradients (top) and accuracy of the network under attack (bottom).
 
     Parameters
     ----------
     curves : dict of str to Bunch
-        For each network, what `skntk.transfer.follow_transfer` returns.
+        Result of `skntk.transfer.follow_transfer` for each network.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure drawn on.
+        Figure that contains the axes.
     axes_ : ndarray of matplotlib Axes of shape (2, 1)
-        Cosine, accuracies.
+        Axes of the cosine and of the accuracies.
     ax_ : matplotlib Axes
-        The first of them.
+        First of `axes_`.
 
     Examples
     --------
@@ -52,18 +52,19 @@ class TransferDisplay(Display):
     def from_estimator(
         cls, network: Any, kernel: Any, *arguments: Any, ax: Any = None, **options: Any
     ) -> TransferDisplay:
-        """Follow a network and a kernel, and draw.
+        """Follow networks and a kernel during training, and plot the result.
 
         Parameters
         ----------
-        network : FlaxClassifier or mapping from name to them
-            Not fitted.
+        network : FlaxClassifier or mapping from str to FlaxClassifier
+            Network to train, or several by name.
         kernel : NTKClassifier
-            Not fitted.
+            Kernel to compare them with.
         *arguments, **options
-            As of `skntk.transfer.follow_transfer`.
-        ax : array of two matplotlib Axes, or one, default=None
-            Where to draw; None: a new figure.
+            Further arguments of `skntk.transfer.follow_transfer`.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------
@@ -78,15 +79,16 @@ class TransferDisplay(Display):
 
     @classmethod
     def from_predictions(cls, curves: Mapping[str, Any], *, ax: Any = None) -> TransferDisplay:
-        """Draw given curves.
+        """Plot given curves.
 
         Parameters
         ----------
         curves : mapping from str to mapping
             For each network ``epochs``, ``cosine``, ``accuracy``, ``own_robust_accuracy`` and
-            ``transfer_robust_accuracy``.
-        ax : array of two matplotlib Axes, or one, default=None
-            Where to draw; None: a new figure.
+            ``transfer_robust_accuracy``, as returned by `skntk.transfer.follow_transfer`.
+        ax : matplotlib Axes or array of Axes, default=None
+            Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
+            a new figure is created.
 
         Returns
         -------

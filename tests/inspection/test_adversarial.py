@@ -127,7 +127,7 @@ def test_plot_again():
         (np.zeros((2, 9)), np.zeros((3, 9)), {}, r"X has shape \(2, 9\) and X_adv \(3, 9\)"),
         (np.zeros(9), np.zeros(9), {}, "X has shape"),
         (np.zeros((0, 9)), np.zeros((0, 9)), {}, "X has shape"),
-        (np.zeros((2, 10)), np.zeros((2, 10)), {}, "10 features are no square image"),
+        (np.zeros((2, 10)), np.zeros((2, 10)), {}, "10 features do not make a square image"),
         (np.zeros((2, 9)), np.zeros((2, 9)), {"image_shape": (2, 4)}, "has 8 values"),
         (np.zeros((2, 9)), np.zeros((2, 9)), {"labels": ["a"]}, "labels"),
         (np.zeros((2, 9)), np.zeros((2, 9)), {"labels_adv": ["a"] * 3}, "labels_adv"),

@@ -181,7 +181,7 @@ def test_wrong_values(options, message):
         ({"total": np.zeros(10)}, "total 10"),
         ({"parts": np.zeros((2, 8))}, r"parts has shape \(2, 8\)"),
         ({"parts": np.zeros(9)}, r"parts has shape \(9,\)"),
-        ({"titles": ["a"]}, "titles has 1 entries and 2 are drawn"),
+        ({"titles": ["a"]}, "titles has 1 entries, but 2 are needed"),
         ({"labels": ["a"]}, "labels has 1 entries"),
     ],
 )

@@ -103,7 +103,7 @@ def test_progress_bar(capsys):
     from_estimator(selector, X, y, n_features=[1], max_iter=1)
     assert capsys.readouterr() == ("", "")
     from_estimator(selector, X, y, n_features=[1], max_iter=1, verbose=1)
-    assert "Cutting" in "".join(capsys.readouterr())
+    assert "Attacking" in "".join(capsys.readouterr())
 
 
 def test_from_predictions():
