@@ -1,7 +1,7 @@
-"""Two programs in turn in one process: medians, their ratio, peak memory, agreement.
+"""Comparison of two programs that alternate in one process: time, memory and agreement.
 
-Run as a script, ``python _measure.py MODULE FUNCTION ARGUMENTS``, it is the fresh process of
-`in_child`.
+Run as a script, ``python _measure.py MODULE FUNCTION ARGUMENTS``, this module is the fresh
+process that `in_child` starts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MB = 2**20
 
 @dataclass
 class Row:
-    """A row of the table of targets."""
+    """One row of the table of performance targets."""
 
     id: str
     work: str
@@ -48,7 +48,7 @@ class Case:
     rival: float | None
     agreement: str
     unit: str = "s"
-    first_ours: float | None = None  # seconds a first call takes beyond the median: compilation
+    first_ours: float | None = None  # seconds beyond the median, from compilation
     first_rival: float | None = None
     peak: int | None = None  # bytes
     notes: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Case:
 
 @dataclass
 class Turns:
-    """Seconds of the calls of two programs, and what each gave when first called."""
+    """Seconds taken by the calls of two programs, and the result of each one's first call."""
 
     ours: list[float]
     rival: list[float]
@@ -66,8 +66,8 @@ class Turns:
 
 
 def timed(program: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that a call takes until its arrays are there, and what it gives."""
-    import jax  # here, so that P11 can ask for peak memory without it
+    """Seconds that a call takes until its arrays are ready, and its result."""
+    import jax  # imported here, so that P11 can measure peak memory without JAX
 
     gc.collect()
     start = time.perf_counter()
@@ -81,7 +81,7 @@ def in_turn(ours: Callable[[], Any], rival: Callable[[], Any], repeats: int) -> 
     first_rival, result_of_rival = timed(rival)
     seconds: tuple[list[float], list[float]] = ([], [])
     for k in range(repeats):
-        # Each is first in half of the rounds: what the other leaves in the caches helps neither.
+        # Each goes first in half of the rounds, so that what is left in the caches favours neither.
         for which in (0, 1) if k % 2 == 0 else (1, 0):
             seconds[which].append(timed((ours, rival)[which])[0])
     return Turns(*seconds, first_ours, first_rival, (result, result_of_rival))
@@ -94,13 +94,13 @@ def compare(
     options: argparse.Namespace,
     agreement: Callable[[Any, Any], str],
 ) -> Case:
-    """Time both programs in turn and say how far their results agree."""
+    """Time both programs in turn and report how closely their results agree."""
     turns = in_turn(ours, rival, options.repeats)
     return case_of(name, turns, agreement(*turns.results))
 
 
 def case_of(name: str, turns: Turns, agreement: str) -> Case:
-    """Medians of both programs and the ratio of them."""
+    """Medians of both programs and their ratio."""
     of_ours, of_rival = median(turns.ours), median(turns.rival)
     return Case(
         name,
@@ -115,12 +115,12 @@ def case_of(name: str, turns: Turns, agreement: str) -> Case:
 
 
 def ratio(ours: float, rival: float) -> float:
-    """How many times more the rival takes; above 1, ours is better."""
+    """How many times as much the rival takes; above 1, skntk is better."""
     return rival / ours if ours else float("inf")
 
 
 def largest_difference(actual: Any, desired: Any) -> str:
-    """Largest difference of two arrays, relative to the largest value."""
+    """Largest difference between two arrays, relative to the largest entry of `desired`."""
     actual, desired = np.asarray(actual, np.float64), np.asarray(desired, np.float64)
     return f"{np.abs(actual - desired).max() / np.abs(desired).max():.1e} relative difference"
 
@@ -130,7 +130,7 @@ def largest_difference(actual: Any, desired: Any) -> str:
 
 def peak_memory() -> int:
     """Largest number of bytes that this process has had in memory."""
-    # Not ru_maxrss where there is anything else: on Linux a child starts with its parent's.
+    # ru_maxrss is only the fallback: on Linux, a child inherits its parent's value.
     peak = _status("VmHWM")
     if peak is not None:
         return peak
@@ -139,7 +139,7 @@ def peak_memory() -> int:
 
 
 def memory_of(program: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What a call gives, and its seconds, peak memory and how far that is above the start."""
+    """Result of a call; its seconds, peak memory, and growth over the memory before the call."""
     gc.collect()
     before = _status("VmRSS") or peak_memory()
     seconds, result = timed(program)
@@ -148,7 +148,7 @@ def memory_of(program: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 
 def _status(name: str) -> int | None:
-    """Bytes that Linux reports of this process."""
+    """Bytes that Linux reports for this process."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -157,7 +157,7 @@ def _status(name: str) -> int | None:
 
 
 def in_child(module: str, function: str, **arguments: Any) -> Any:
-    """Result, as of JSON, of a function of a module here, called in a fresh interpreter."""
+    """Call a function of a benchmark in a fresh interpreter and return its result, as JSON."""
     command = [sys.executable, __file__, module, function, json.dumps(arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -173,13 +173,13 @@ def run(
     argv: list[str] | None = None,
     **arguments: dict[str, Any],
 ) -> None:
-    """Parse the options, measure and print; `arguments` are further ones, by name."""
+    """Parse the options, measure and print; `arguments` are additional options, by name."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--reduced", action="store_true", help="sizes that take seconds")
-    parser.add_argument("--repeats", type=int, help="timed calls of each (5; reduced: 2)")
-    parser.add_argument("--json", metavar="FILE", help="write what was measured here too")
+    parser.add_argument("--reduced", action="store_true", help="small sizes that run in seconds")
+    parser.add_argument("--repeats", type=int, help="timed calls of each program (5; reduced: 2)")
+    parser.add_argument("--json", metavar="FILE", help="also write the measurements here")
     for name, settings in arguments.items():
         parser.add_argument("--" + name.replace("_", "-"), **settings)
     options = parser.parse_args(argv)
@@ -201,7 +201,7 @@ def run(
 
 
 def describe(case: Case) -> str:
-    """A few lines on a case."""
+    """Report of one case, on a few lines."""
     lines = [case.name]
     if case.ratio is not None:
         lines.append(f"  ratio       {case.ratio:.3g}")
@@ -225,7 +225,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def machine() -> str:
-    """Say what this runs on."""
+    """Describe the processor, Python and the packages."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The kernels of neural_tangents that several rows compare with."""
+"""Kernels of neural_tangents that several benchmarks compare with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _jitted(network: Any) -> Callable:
 
 
 def compare_empirical(module: Any, n_features: int, n_images: int, options: Any) -> Case:
-    """EmpiricalNTK against the Jacobian contraction, at the batch size that suits it best."""
+    """Compare EmpiricalNTK with the Jacobian contraction, at the latter's fastest batch size."""
     x = np.random.default_rng(0).uniform(size=(n_images, n_features)).astype(np.float32)
     params = module.init(jax.random.key(0), x[:1])["params"]
     ours = EmpiricalNTK(module, params)
@@ -57,17 +57,17 @@ def compare_empirical(module: Any, n_features: int, n_images: int, options: Any)
 
 
 def _empirical_rivals(module: Any, params: Any, x: jax.Array) -> dict[str, Callable]:
-    """Programs that give the kernel (n, n, k, k), by batch size."""
+    """Programs that compute the kernel (n, n, k, k), by batch size."""
     nt = load_neural_tangents()
     kernel_fn = nt.empirical_ntk_fn(
         lambda params, x: module.apply({"params": params}, x),
         trace_axes=(),
-        vmap_axes=0,  # samples do not interact, which it can make use of
+        vmap_axes=0,  # samples do not interact, which neural_tangents exploits
         implementation=nt.NtkImplementation.JACOBIAN_CONTRACTION,
     )
     rivals = {}
     for size in (size for size in (25, 50) if len(x) % size == 0 and size < len(x)):
-        batched = nt.batch(kernel_fn, batch_size=size, device_count=0)  # jitted in there
+        batched = nt.batch(kernel_fn, batch_size=size, device_count=0)  # jits its function
         rivals[str(size)] = functools.partial(batched, x, None, params)
     if len(x) <= 50:
         rivals["all"] = functools.partial(jax.jit(kernel_fn), x, None, params)

@@ -1,8 +1,8 @@
 """P3: peak memory of a fit, FC3, n = 10000, d = 784, float32.
 
-Rival: Gram matrix of neural_tangents, jitted, and the Cholesky solution with it in JAX, which
-is what nt.predict does. Each fit runs in a process of its own; what is compared is how far
-its peak memory is above what imports and data take.
+Rival: the jitted Gram matrix of neural_tangents and a Cholesky solve in JAX, as nt.predict
+does. Each fit runs in its own process, and the comparison is of peak memory beyond what the
+process held just before the fit.
 Target: a third of the memory, a ratio of 3.
 """
 
@@ -19,20 +19,20 @@ from skntk.kernels import FullyConnectedNTK
 ROW = Row(
     "P3", "peak memory of fit, FC3, n = 10000", "neural_tangents Gram and solution", "a third (3x)"
 )
-RIDGE = 1e-2  # the rival does not refine what float32 loses
+RIDGE = 1e-2  # the rival has no refinement to recover what float32 loses
 
 
 def fit_ours(n, data):
     """Memory of a fit, and outputs for 50 test images."""
     X, y, X_test = _load(n, data)
     clf = NTKClassifier(FullyConnectedNTK(3), alpha=RIDGE)
-    clf.fit(X[:200], y[:200])  # what compiling takes is no part of it, here and below
+    clf.fit(X[:200], y[:200])  # compile first, here and below: compilation is not measured
     _, memory = memory_of(lambda: clf.fit(X, y))
     return memory | {"outputs": clf.decision_function(X_test).tolist()}
 
 
 def fit_rival(n, data):
-    """The same of the rival."""
+    """The same for the rival."""
     X, y, X_test = map(jnp.asarray, _load(n, data))
     kernel_fn = fully_connected(3)
 

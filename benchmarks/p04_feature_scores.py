@@ -1,8 +1,8 @@
 """P4: accuracy of the first 30 features, clean and under FGSM, n = 2000, 500 test images.
 
-Rival: the way of the paper's released notebook, written anew and jitted: one feature at a
-time, each with its own coefficients, its gradient by jax.grad through the kernel of
-neural_tangents, the kernel computed again for each of its predictions.
+Rival: the method of the paper's released notebook, reimplemented and jitted. It takes one
+feature at a time, differentiates through the kernel of neural_tangents with jax.grad, and
+computes the kernel again for each prediction.
 Target: 5 times as fast.
 """
 
@@ -19,14 +19,14 @@ from skntk.kernels import FullyConnectedNTK
 ROW = Row(
     "P4",
     "clean and FGSM accuracy of 30 features, n = 2000, 500 test images",
-    "a feature at a time, autodiff",
+    "one feature at a time, autodiff",
     "5x",
 )
 EPS = 8 / 255
 
 
 def scores_one_by_one(kernel_fn, decomposer, X_test, signs):
-    """Accuracies (2, p) of each feature, clean and under FGSM; two classes as -1 and 1."""
+    """Program that returns accuracies (2, p), clean and under FGSM; `signs` holds labels -1, 1."""
 
     @jax.jit
     def outputs(x, X, coefficients):

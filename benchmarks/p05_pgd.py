@@ -1,7 +1,7 @@
 """P5: PGD-20 on 500 test images against n = 5000 training images, FC3, d = 784, float32.
 
 Rival: jitted steps, with the gradient by jax.grad through the kernel of neural_tangents. It
-takes its 20 steps and no more; NTKAttack besides makes an FGSM example and keeps the best.
+takes 20 steps only; NTKAttack also makes an FGSM example and keeps the best iterate.
 Target: twice as fast.
 """
 
@@ -25,7 +25,7 @@ STEPS = 20
 
 
 def autodiff_pgd(clf, X_test, y_test, eps):
-    """Program that gives the adversarial examples after all steps."""
+    """Program that returns the adversarial examples after the last step."""
     kernel_fn = fully_connected(3)
     labels = jnp.asarray(np.searchsorted(clf.classes_, y_test))
 
@@ -52,7 +52,7 @@ def autodiff_pgd(clf, X_test, y_test, eps):
 def cases(options):
     n, m = (300, 50) if options.reduced else (5000, 500)
     data = images(options.data, n, m, shape=MNIST)
-    eps = 0.1 if options.data else 0.01  # where some images withstand it, and some do not
+    eps = 0.1 if options.data else 0.01  # the attack then succeeds on some images only
     clf = NTKClassifier(FullyConnectedNTK(3), alpha=1e-3).fit(data.X_train, data.y_train)
     attack = NTKAttack(clf, eps=eps, method="pgd", max_iter=STEPS)
 

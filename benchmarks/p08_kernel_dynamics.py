@@ -1,7 +1,7 @@
 """P8: distances, polar curves and top-20 concentration of 20 kernels of 1000 x 1000, float64.
 
-Rival: the way of the paper's released measurement script, written anew: three n^3 matrix
-products a pair for its distance, and all eigenvalues of each kernel by eigh.
+Rival: the method of the paper's released measurement script, reimplemented: three n^3 matrix
+products for the distance of each pair, and all eigenvalues of each kernel by eigh.
 Target: 100 times as fast.
 """
 
@@ -15,14 +15,14 @@ from skntk import KernelDynamicsTracker
 ROW = Row(
     "P8",
     "distances, polar curves, concentration of 20 kernels of 1000 x 1000",
-    "three products a pair, full eigh a kernel",
+    "three products per pair, a full eigh per kernel",
     "100x",
 )
 N_OUTPUTS, TOP = 10, 20
 
 
 def make_kernels(n_kernels, n_samples):
-    """Kernels of a network with 10 outputs that moves: J J^T, J = features x outputs + noise."""
+    """Kernels J J^T of a drifting network with 10 outputs: J = features x outputs + noise."""
     random = np.random.default_rng(0)
     n = n_samples * N_OUTPUTS
     decay = 1 / np.arange(1, n_samples + 1)
@@ -34,7 +34,7 @@ def make_kernels(n_kernels, n_samples):
 
 
 def through_tracker(kernels, n_samples):
-    """Distances, radii, angles and concentrations as the tracker has them of its records."""
+    """Distances, radii, angles and concentrations, as the tracker computes them."""
     tracker = KernelDynamicsTracker(np.zeros((n_samples, 1)), top=(TOP,))
     for step, kernel in enumerate(kernels):
         tracker._recorded.add(step, kernel, "")  # what `record` does once it has the kernel
@@ -43,7 +43,7 @@ def through_tracker(kernels, n_samples):
 
 
 def by_products(kernels):
-    """The same, the released script's way."""
+    """The same, by the method of the released script."""
     distances = np.zeros((len(kernels), len(kernels)))
     for i, j in combinations(range(len(kernels)), 2):
         a, b = kernels[i], kernels[j]

@@ -1,7 +1,7 @@
 """P9: 20 flow times, 20 ridges or 20 numbers of features on one training set, FC3, float64.
 
-Rival: 20 fits, each by the solver that suits it best and with no cache.
-Target: 10 times as fast, the one fit included.
+Rival: 20 fits, each with the automatic choice of solver and no cache.
+Target: 10 times as fast, including the single fit.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def times(X, y, n_answers, options):
 def ridges(X, y, n_answers, options):
     grid = np.geomspace(1e-3, 1e1, n_answers)
 
-    def ours():  # which also scores each of them by leave-one-out
+    def ours():  # also computes the leave-one-out score of each ridge
         return NTKClassifierCV(KERNEL, alphas=grid).fit(X, y)
 
     def rival():

@@ -1,7 +1,7 @@
 """P12: XLA compilations of a grid search on digits, 20 candidates x 5 folds.
 
-Rival: the same search with fewer candidates and folds, the caches of JAX emptied before each.
-Target: their number does not grow with candidates or folds.
+Rival: the same search with fewer candidates and folds; JAX's caches are cleared before each.
+Target: the number of compilations does not grow with candidates or folds.
 """
 
 import time
@@ -39,7 +39,7 @@ class Compilations:
 
 
 def count(X, y, n_ridges, n_biases, folds):
-    """Compilations of a grid search, its seconds and its best score."""
+    """Number of compilations in a grid search, its seconds and its best score."""
     grid = {
         "alpha": np.geomspace(1e-3, 1e1, n_ridges),
         "kernel__bias_std": np.linspace(0.05, 0.5, n_biases),

@@ -1,4 +1,4 @@
-"""Run the benchmarks, or those named, each in a process of its own, and print a table.
+"""Run all benchmarks, or the named ones, each in its own process, and print a table.
 
 python benchmarks/run.py --reduced
 python benchmarks/run.py P1 P4 --cifar-pair cifar10_airplane_automobile.npz --json table.json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 SCRIPTS = {f"P{int(path.name[1:3])}": path for path in sorted(FOLDER.glob("p[0-9][0-9]_*.py"))}
-#: Rows on real images, and the option that names their file.
+#: Rows that can use real images, and the option that names the file.
 IMAGES = {"P1": "mnist", "P2": "cifar_pair", "P3": "mnist", "P4": "cifar_pair"}
 IMAGES |= {"P5": "mnist", "P9": "mnist", "P10": "mnist"}
 HEADINGS = ["id", "work", "rival", "target", "ratio", "medians: skntk, rival", "peak", "agreement"]
@@ -31,7 +31,7 @@ def command(row, options, report):
 
 
 def line(report):
-    """A row of the table from what a script wrote; its cases, if several, one after another."""
+    """Table row for the report of one script; several cases are separated by slashes."""
     cases = report["cases"]
     peaks = [case["peak"] for case in cases if case["peak"] is not None]
     return [
@@ -55,17 +55,17 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(SCRIPTS)}; or all")
-    parser.add_argument("--reduced", action="store_true", help="sizes that take seconds")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(SCRIPTS)}")
+    parser.add_argument("--reduced", action="store_true", help="small sizes that run in seconds")
     parser.add_argument("--repeats", type=int, help="timed calls of each program")
-    parser.add_argument("--exact", action="store_true", help="P10: fit the exact solution too")
-    parser.add_argument("--mnist", metavar="FILE.npz", help="MNIST; else made up")
+    parser.add_argument("--exact", action="store_true", help="P10: also fit the exact solution")
+    parser.add_argument("--mnist", metavar="FILE.npz", help="MNIST; default: synthetic images")
     parser.add_argument("--cifar-pair", metavar="FILE.npz", help="two classes of CIFAR-10")
-    parser.add_argument("--json", metavar="FILE", help="write all that was measured here too")
+    parser.add_argument("--json", metavar="FILE", help="also write all measurements here")
     options = parser.parse_args(argv)
     rows = [name.upper() for name in options.rows] or list(SCRIPTS)
     if unknown := [row for row in rows if row not in SCRIPTS]:
-        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(SCRIPTS)}")
+        parser.error(f"no such row: {', '.join(unknown)}; choose from {', '.join(SCRIPTS)}")
 
     print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}", flush=True)
     reports, failed = [], []
@@ -81,7 +81,7 @@ def main(argv=None):
             reports.append(json.loads(file.read_text()))
             print(f"| {' | '.join(line(reports[-1]))} |", flush=True)
     if reports:
-        reduced = "; reduced sizes, of which the ratios mean nothing" if options.reduced else ""
+        reduced = "; reduced sizes: the ratios mean nothing" if options.reduced else ""
         print(f"\n{reports[0]['machine']}{reduced}")
     if options.json:
         Path(options.json).write_text(json.dumps(reports, indent=1) + "\n")
