@@ -1,4 +1,4 @@
-"""A kernel's eigenvectors as features: which are useful, and which are robust."""
+"""A kernel's eigenvectors as features, with their usefulness and robustness."""
 
 from ._decomposer import SpectralFeatureDecomposer
 from ._selector import RobustFeatureSelector

@@ -30,7 +30,7 @@ def check_components(components: Any, n_features: int) -> NDArray:
     Raises
     ------
     ValueError
-        Unless `components` is an index below `n_features`, or a list of some.
+        Unless `components` is an index below `n_features`, or a list of such indices.
     """
     if components is None:
         return np.arange(n_features)

@@ -41,27 +41,27 @@ class SpectralFeatureDecomposer(
         f^{(i)}(x) = \lambda_i^{-1} \Theta(x, X) v_i \, v_i^T Y, \qquad
         \sum_i f^{(i)} = f_\infty,
 
-    each of them a classifier with a usefulness and a robustness of its own.
+    each of which is a classifier with its own usefulness and robustness.
 
     Parameters
     ----------
     kernel : str or NeuralTangentKernel, default="fc2"
         "fc1".."fc5", "conv1", "conv2" and "two_layer" name the paper's kernels.
     n_components : int, default=None
-        Number of features kept, largest eigenvalue first; None: all n.
+        Number of features kept, largest eigenvalue first. If None, all n are kept.
     eigen_solver : {"auto", "dense", "arpack"}, default="auto"
-        "dense" decomposes by LAPACK, "arpack" by Lanczos iteration, which costs a few
-        products a feature. "auto" takes the latter for less than a tenth of the spectrum
+        "dense" uses LAPACK; "arpack" uses Lanczos iteration, which takes a few matrix
+        products per feature. "auto" chooses "arpack" for less than a tenth of the spectrum
         of at least 500 samples.
     n_jobs : int, default=None
-        Joblib workers that share the Gram matrix.
+        Number of joblib workers that compute the Gram matrix.
     random_state : int, RandomState instance or None, default=None
-        For the starting vector of "arpack".
+        Determines the starting vector of "arpack".
 
     Attributes
     ----------
     eigenvalues_ : ndarray of shape (p,)
-        Eigenvalues, largest first; exactly 0 where rounding has swamped them.
+        Eigenvalues, largest first; exactly 0 where they are below rounding error.
     eigenvectors_ : ndarray of shape (n, p)
         Eigenvectors in columns; signs are arbitrary.
     feature_coef_ : ndarray of shape (p, k)
@@ -69,9 +69,9 @@ class SpectralFeatureDecomposer(
     dual_coef_ : ndarray of shape (n, k)
         Dual coefficients of the sum of all kept features.
     usefulness_, robustness_ : ndarray of shape (p,)
-        Set by `score_features`; NaN for components it was not asked about.
+        Set by `score_features`; NaN for components that were not scored.
     classes_, X_fit_, kernel_, n_features_in_
-        As of `NTKClassifier`.
+        As in `NTKClassifier`.
 
     See Also
     --------
@@ -127,9 +127,9 @@ class SpectralFeatureDecomposer(
         ValueError
             For wrong parameters, inputs that are not finite, or a single class.
         MemoryError
-            If the Gram matrix would not fit.
+            If the Gram matrix would not fit into memory.
         """
-        # A fit that fails leaves nothing fitted, and scores are of the features before it.
+        # An estimator whose fit fails must not appear fitted, nor keep the scores of old features.
         for name in ("dual_coef_", "usefulness_", "robustness_"):
             self.__dict__.pop(name, None)
         check_option("eigen_solver", self.eigen_solver, ("auto", "dense", "arpack"))
@@ -201,7 +201,7 @@ class SpectralFeatureDecomposer(
     def transform_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
         r"""Gradient of the columns of `transform`, weighted by cotangents.
 
-        With it an attack goes through a pipeline in which the features are an earlier step.
+        It lets an attack differentiate a pipeline in which this transformer is an earlier step.
 
         Parameters
         ----------
@@ -249,18 +249,18 @@ class SpectralFeatureDecomposer(
     def feature_gradients(
         self, X: ArrayLike, components: ArrayLike | None = None, output: Any = None
     ) -> NDArray:
-        r"""Gradient of features with respect to the input: what they look like (Fig. 2, 4).
+        r"""Gradient of features with respect to the input, to be viewed as images (Fig. 2, 4).
 
         Parameters
         ----------
         X : array-like of shape (m, d)
             Inputs.
         components : array-like of int, default=None
-            Which features; None: all kept.
+            Indices of features. If None, all kept features.
         output : label, default=None
-            Whose output is differentiated, with more than two classes. None: for each
-            feature the output it contributes most to. All outputs of a feature have the
-            same gradient up to a factor; two classes have one output.
+            Class whose output is differentiated. If None, each feature's largest output.
+            All outputs of a feature have the same gradient up to a factor, and two classes
+            share one output.
 
         Returns
         -------
@@ -290,9 +290,9 @@ class SpectralFeatureDecomposer(
         Returns
         -------
         decomposition : Bunch
-            ``parts`` (m, p, d), of feature i
+            ``parts`` (m, p, d), the contribution of each feature i,
             :math:`\sum_r (\sigma(f_\infty) - \hat y)_r \nabla f^{(i)}_r`, and ``total``
-            (m, d), the gradient of the cross-entropy of all kept features: their sum.
+            (m, d), their sum, the gradient of the cross-entropy of all kept features.
         """
         X = self._validate_inputs(X)
         labels = label_indices(y, self.classes_)
@@ -321,19 +321,19 @@ class SpectralFeatureDecomposer(
         y : array-like of shape (m,)
             True labels.
         eps : float or array-like of shape (d,)
-            Radius of the ball; one value a feature scales its axes.
+            Radius of the ball; an array gives the half-axis along each input.
         norm : {inf, 2}, default=inf
             Norm of the ball.
         clip_values : tuple or None, default=(0.0, 1.0)
-            Lowest and highest value of an input. None: no box.
+            Lowest and highest value of an input. If None, values are not clipped.
         components : array-like of int, default=None
-            Which features; None: all kept.
+            Indices of features. If None, all kept features.
 
         Returns
         -------
         scores : Bunch
             ``usefulness``: accuracy; ``robustness``: accuracy on FGSM examples made from
-            the feature itself with the true labels. One value a component, also kept in
+            the feature itself with the true labels. One value per component, also stored in
             `usefulness_` and `robustness_`.
         """
         X = self._validate_inputs(X)

@@ -1,4 +1,4 @@
-"""Decompositions kept for the next fit on the same samples, as a grid search makes them."""
+"""Cache of decompositions for repeated fits on the same samples, as in a grid search."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def decompose_and_score(
     y_val: NDArray | None,
     options: dict[str, Any],
 ) -> SpectralFeatureDecomposer:
-    """Fit a clone on some samples and, if there are others, score its features on those."""
+    """Fit a clone on (X, y) and, if `X_val` is given, score its features on (X_val, y_val)."""
     decomposer = clone(decomposer).fit(X, y)
     if X_val is not None:
         decomposer.score_features(X_val, y_val, **options)
@@ -37,7 +37,7 @@ def decompose_and_score(
 class _RecentResults:
     """Results of `decompose_and_score` in this process, the oldest dropped first.
 
-    What has no key, such as a kernel of a trained NNX module, is decomposed every time.
+    If an argument has no key, such as a kernel of a trained NNX module, nothing is cached.
     """
 
     def __init__(self, max_bytes: int):
@@ -71,7 +71,7 @@ class _RecentResults:
 
 
 def _read_only(decomposer: SpectralFeatureDecomposer) -> SpectralFeatureDecomposer:
-    """Lock the arrays, which estimators fitted later will share."""
+    """Make the arrays read-only, because later fits will share them."""
     for value in vars(decomposer).values():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
@@ -84,8 +84,8 @@ _RECENT = _RecentResults(max_bytes=2 * 2**30)
 class _StoredResults:
     """Results of `decompose_and_score` in a joblib Memory, which outlives the process.
 
-    What may be another thing under the same name in another process, such as a kernel of one's
-    own functions or classes, is decomposed every time.
+    If an argument may have another meaning in another process, such as a kernel of the user's own
+    functions or classes, nothing is cached.
     """
 
     def __init__(self, memory: joblib.Memory):

@@ -1,4 +1,4 @@
-"""Held-out samples: which they are, and what machines of fewer features score on them."""
+"""Choice of held-out samples, and scores on them of machines with fewer features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._machine_scores import score_machines
 
 __all__ = ["HeldOut", "ValidationCurve", "dual_coef", "split_classes", "validation_curve"]
 
-#: Numbers of features tried when none is asked for.
+#: How many numbers of features are tried if the user gives none.
 _N_CANDIDATES = 24
 
 
@@ -37,7 +37,7 @@ class ValidationCurve:
     n_features : ndarray of int of shape (q,)
         Numbers of features.
     accuracy, robust_accuracy : ndarray of shape (q,)
-        Accuracy on the samples as they are, and under FGSM.
+        Accuracy on clean samples and under FGSM.
     """
 
     n_features: NDArray
@@ -45,13 +45,13 @@ class ValidationCurve:
     robust_accuracy: NDArray
 
     def best(self) -> int:
-        """Return the most robust number; of equals the most accurate, then the smallest."""
+        """Return the most robust number; among equals, the most accurate, then the smallest."""
         order = np.lexsort((-self.n_features, self.accuracy, self.robust_accuracy))
         return int(self.n_features[order[-1]])
 
 
 def validation_curve(folds: list[HeldOut], ranking: NDArray, **ball: Any) -> ValidationCurve:
-    """Cut a ranking at some two dozen numbers of features; the mean over folds at each."""
+    """Accuracies at about two dozen numbers of best-ranked features, averaged over folds."""
     p = len(ranking)
     counts = np.unique(np.geomspace(1, p, min(p, _N_CANDIDATES)).round().astype(int))
     scores = [_score_cuts(*fold, ranking, counts, **ball) for fold in folds]
@@ -85,15 +85,15 @@ def _score_cuts(
 
 def dual_coef(decomposer: SpectralFeatureDecomposer, ranking: NDArray, n_features: int) -> NDArray:
     """Dual coefficients (n, k) of the sum of the best features."""
-    # A fold has fewer features than all samples have.
+    # A fold has fewer samples than the whole, hence fewer features.
     kept = ranking[: len(decomposer.eigenvalues_)] <= n_features
     return decomposer.eigenvectors_[:, kept] @ decomposer.feature_coef_[kept]
 
 
 def split_classes(y: NDArray, fraction: float, random_state: Any) -> tuple[NDArray, NDArray]:
-    """Indices to decompose and to hold out: that fraction of each class, but not all of it.
+    """Indices to decompose and to hold out, a fraction of each class but never all of it.
 
-    With ``random_state=None`` the last of each class are held out.
+    With ``random_state=None``, the last samples of each class are held out.
     """
     classes, indices = np.unique(y, return_inverse=True)
     rng = None if random_state is None else check_random_state(random_state)

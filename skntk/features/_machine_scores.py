@@ -1,7 +1,7 @@
 """Accuracy, clean and under FGSM, of many kernel machines that share one kernel.
 
-One Gram block and its derivative serve all machines: what is left for each is a matrix
-product for its gradient and one for the Gram block of its adversarial examples.
+All machines share one Gram block and its derivative; each machine then needs only a matrix
+product for its gradient, and one for the Gram block of its adversarial examples.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def score_machines(
     Returns
     -------
     clean, robust : ndarray of shape (n_machines,)
-        Fraction of samples classified correctly, as they are and after one FGSM step on
-        the cross-entropy of the machine itself with the true labels.
+        Fraction of samples classified correctly, clean and after one FGSM step on the
+        machine's own cross-entropy with the true labels.
     """
     clean, robust = np.zeros(n_machines), np.zeros(n_machines)
     for rows in _slices(len(X), _SAMPLE_BLOCK):

@@ -1,4 +1,4 @@
-"""Only the robust features of a network, as a selector and a classifier (App. D.3)."""
+"""Selector and classifier that keeps the robust features of a network (App. D.3)."""
 
 from __future__ import annotations
 
@@ -36,42 +36,44 @@ _CRITERIA = ("robustness", "usefulness", "eigenvalue")
 
 
 class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMixin, BaseEstimator):
-    r"""Kernel machine of the best few features of another (App. D.3).
+    r"""Kernel machine restricted to the best-ranked features of another (App. D.3).
 
-    Features are ranked on held-out samples and the top r kept with their eigenvalues:
-    :math:`f'_r = \sum_{i\ \text{kept}} f^{(i)}`. It is a classifier with that output, and a
-    transformer to the outputs of the kept features.
+    Features are ranked on held-out samples, and the r best are kept with their eigenvalues:
+    :math:`f'_r = \sum_{i\ \text{kept}} f^{(i)}`. The selector is a classifier with that output,
+    and a transformer that returns the outputs of the kept features.
 
     Parameters
     ----------
     decomposer : SpectralFeatureDecomposer, default=None
-        What makes the features; None: one with its default parameters. It is cloned,
-        unless ``cv="prefit"``.
+        Decomposer that supplies the features. If None, one with default parameters. It is
+        cloned unless ``cv="prefit"``.
     n_features_to_select : int or float, default=None
-        How many features to keep; a float in (0, 1] is a fraction. None: among some two
-        dozen numbers spread geometrically, the one whose machine is most accurate under
-        FGSM on the held-out samples; of equally robust ones the most accurate.
+        Number of features to keep; a float in (0, 1] is a fraction. If None, one of about
+        two dozen geometrically spaced numbers: the one whose machine is most accurate under
+        FGSM on the held-out samples or, among equals, most accurate on clean ones.
     rank_by : {"robustness", "usefulness", "eigenvalue"} or callable, default="robustness"
-        What features are ranked by, largest first; ties keep the larger eigenvalue. A
-        callable maps the fitted, scored decomposer to one value a feature.
+        Criterion of the ranking, largest first; the larger eigenvalue breaks ties. A callable
+        maps the fitted, scored decomposer to one value per feature.
     eps : float or array-like of shape (d,), default=8/255
-        Radius of the ball in which robustness is measured.
+        Radius of the ball in which robustness is measured; an array gives the half-axis
+        along each input.
     norm : {inf, 2}, default=inf
         Norm of the ball.
     clip_values : tuple or None, default=None
-        Lowest and highest value of an input. None: no box.
+        Lowest and highest value of an input. If None, values are not clipped.
     validation_fraction : float, default=0.2
         Fraction of each class held out from the decomposition to rank the features on.
     cv : int, splitter, "prefit" or None, default=None
-        None: one split, by `validation_fraction`. A splitter: the i-th feature's scores are
-        averaged over the folds, each decomposed by itself, and the features are those of
-        all samples. "prefit": `decomposer` is fitted, and all samples only rank.
+        If None, one split, by `validation_fraction`. With folds, each is decomposed separately,
+        the scores of the i-th features are averaged over the folds, and the features kept are
+        those of all samples. With "prefit", `decomposer` is already fitted, and the samples
+        serve only to rank its features.
     memory : {"auto"}, str, joblib.Memory or None, default="auto"
-        Where decompositions are kept, so that a grid over `n_features_to_select` makes each
-        once. "auto": in this process, the most recent 2 GiB. A directory or a Memory also
-        serves joblib's worker processes. None: nowhere.
+        Cache of decompositions, so that a grid search over `n_features_to_select` computes
+        each only once. "auto" keeps the most recent 2 GiB in this process. A directory or a
+        Memory also serves joblib's worker processes. If None, nothing is cached.
     random_state : int, RandomState instance or None, default=None
-        Shuffles the split. None: the last samples of each class are held out.
+        Shuffles the split. If None, the last samples of each class are held out.
 
     Attributes
     ----------
@@ -82,10 +84,10 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
     n_features_ : int
         Number of features kept.
     validation_curve_ : ValidationCurve or None
-        ``n_features``, ``accuracy``, ``robust_accuracy`` on the held-out samples, their
-        mean over the folds, if `n_features_to_select` is None.
+        ``n_features``, and ``accuracy`` and ``robust_accuracy`` on the held-out samples,
+        averaged over the folds; None if `n_features_to_select` was given.
     classes_, X_fit_, dual_coef_, kernel_, n_features_in_
-        As of `NTKClassifier`.
+        As in `NTKClassifier`.
 
     Examples
     --------
@@ -141,7 +143,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         -------
         self : RobustFeatureSelector
         """
-        self.__dict__.pop("dual_coef_", None)  # a fit that fails leaves nothing fitted
+        self.__dict__.pop("dual_coef_", None)  # must not appear fitted if this fit fails
         self._check_parameters()
         X_raw = X
         check_table(X)
@@ -169,7 +171,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         return self
 
     def with_n_features(self, n_features: int | float) -> RobustFeatureSelector:
-        """Return the same ranking cut elsewhere, at no new decomposition.
+        """Keep another number of features of the same ranking, without a new decomposition.
 
         Parameters
         ----------
@@ -198,7 +200,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         Returns
         -------
         outputs : ndarray of shape (m, r) if binary, else (m, r * k)
-            Feature-major.
+            Feature-major: all classes of the first feature, then of the second.
         """
         X = self._validate_inputs(X)
         outputs = self._feature_machine()._feature_outputs(X)
@@ -222,14 +224,14 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
 
     @property
     def inverse_transform(self) -> Any:
-        """Not there, unlike in other selectors: outputs do not determine the input."""
+        """Not available, unlike in other selectors: outputs do not determine the input."""
         raise AttributeError(
             "RobustFeatureSelector has no inverse_transform: the outputs of NTK features do not "
             "determine their input."
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:
-        """Names of the columns of `transform`, those of the decomposer that are kept.
+        """Names of the columns of `transform`: the decomposer's names of the kept features.
 
         Parameters
         ----------
@@ -275,22 +277,22 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
     def _score_prefit(
         self, X_raw: Any, X: NDArray, y: NDArray, progress: FitProgress
     ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
-        """Scored copy of the given decomposer, and all samples as held out from it."""
+        """Scored copy of the given decomposer, with all samples as its held-out samples."""
         decomposer = SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
         check_is_fitted(decomposer, "dual_coef_")
         decomposer = copy.copy(decomposer)
         with progress.stage("features", 1) as on_step:
-            decomposer.score_features(X_raw, y, **self._ball())  # with the feature names of X
+            decomposer.score_features(X_raw, y, **self._ball())  # X_raw has the feature names
             on_step()
         return decomposer, [HeldOut(decomposer, X, y)]
 
     def _decompose(
         self, X: NDArray, y: NDArray, progress: FitProgress
     ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
-        """Fitted and scored decomposer, and what scored it."""
+        """Fitted and scored decomposer, and the held-out samples of each fold."""
         template = clone(
             SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
-        ).set_callbacks()  # which a cached decomposition would not call, nor a pickle carry
+        ).set_callbacks()  # a cached decomposition calls none, and a pickle carries none
         decompose = partial(cached_decomposition(self.memory), template)
         if self.cv is None:
             splits = [split_classes(y, self.validation_fraction, self.random_state)]
@@ -322,7 +324,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         if values.shape != (p,) or values.dtype.kind not in "biuf":
             raise ValueError(
                 f"rank_by gave values of shape {values.shape} and type {values.dtype}; give one "
-                f"number a feature, ({p},)."
+                f"number per feature, ({p},)."
             )
         values = values.astype(float)
         if np.isnan(values).any():
@@ -330,7 +332,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
                 f"rank_by gave NaN for {np.isnan(values).sum()} of {p} features; give a number "
                 "for each, -inf for those to be kept last."
             )
-        # Features that rounding has swamped are no features: they answer one class always.
+        # A feature whose eigenvalue is lost to rounding is useless: it always predicts one class.
         return np.where(self.decomposer_.eigenvalues_ > 0, values, -np.inf)
 
     def _select(self, n_features: int | float | None) -> RobustFeatureSelector:
@@ -364,7 +366,7 @@ def _check_n_features(n_features: Any) -> None:
         check_real("n_features_to_select", n_features, low=0.0, strict=True)
         if n_features > 1:
             raise ValueError(
-                f"n_features_to_select={n_features!r} is no fraction; give an integer, or a "
+                f"n_features_to_select={n_features!r} is not a fraction; give an integer, or a "
                 "float in (0, 1]."
             )
     else:
@@ -378,6 +380,6 @@ def _average_scores(
     p = min(len(fold.eigenvalues_) for fold in folds)
     for name in ("usefulness_", "robustness_"):
         mean = np.mean([getattr(fold, name)[:p] for fold in folds], axis=0)
-        # Folds are smaller than the whole: features beyond their last were not scored.
+        # Folds have fewer features than the whole, so the last features were not scored.
         padded = np.pad(mean, (0, len(decomposer.eigenvalues_) - p), constant_values=-1.0)
         setattr(decomposer, name, padded)

@@ -112,7 +112,7 @@ class KernelDistanceDisplay(Display):
         steps = np.arange(len(distances)) if steps is None else np.asarray(steps)
         if steps.shape != (len(distances),):
             raise ValueError(
-                f"steps has shape {steps.shape} for {len(distances)} kernels; give one step for each."
+                f"steps has shape {steps.shape} for {len(distances)} kernels; give one each."
             )
         return cls(distances=distances, steps=steps, name=name, vmax=vmax).plot(ax=ax)
 

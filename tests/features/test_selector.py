@@ -597,7 +597,7 @@ def test_memory_of_a_wrong_kind():
         ({"rank_by": None}, ValueError, "rank_by=None is not supported"),
         ({"n_features_to_select": 0}, ValueError, "n_features_to_select=0 is out of range"),
         ({"n_features_to_select": -3}, ValueError, "n_features_to_select=-3 is out of range"),
-        ({"n_features_to_select": 1.5}, ValueError, "n_features_to_select=1.5 is no fraction"),
+        ({"n_features_to_select": 1.5}, ValueError, "n_features_to_select=1.5 is not a fraction"),
         ({"n_features_to_select": np.nan}, ValueError, "n_features_to_select=nan is out of range"),
         ({"n_features_to_select": "all"}, TypeError, "n_features_to_select must be an integer"),
         ({"n_features_to_select": True}, TypeError, "n_features_to_select must be an integer"),

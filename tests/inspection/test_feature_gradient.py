@@ -116,9 +116,7 @@ def test_images_have_the_shape_of_the_sample(image_shape):
 def test_shape_is_guessed():
     assert from_predictions(gaussian(2, 9)).image_shape == (3, 3, 1)
     assert from_predictions(gaussian(2, 12)).image_shape == (2, 2, 3)
-    with pytest.raises(
-        ValueError, match="10 features do not make a square.*image_shape="
-    ):
+    with pytest.raises(ValueError, match=r"10 features do not make a square.*image_shape="):
         from_predictions(gaussian(2, 10))
 
 
