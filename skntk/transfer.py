@@ -32,25 +32,25 @@ def follow_transfer(
     clip_values: Any = (0.0, 1.0),
     verbose: int = 0,
 ) -> Bunch:
-    r"""Train a network, stop at checkpoints, and compare it with the kernel there (Eq. 43).
+    r"""Train a network and compare it with the kernel at checkpoints (Eq. 43).
 
     A step of gradient descent of learning rate :math:`\eta` on the mean squared error
     advances gradient-flow time by :math:`\eta / n`, so the kernel is taken at
-    :math:`t = \eta\,\text{steps} / n`. Nothing is aligned by hand.
+    :math:`t = \eta\,\text{steps} / n`.
 
     Parameters
     ----------
     network : FlaxClassifier
-        Not fitted; it is cloned. Plain gradient descent on "squared_error", with
-        ``centered=True`` where f_0 matters.
+        Network to train; it is cloned. It must use plain gradient descent on
+        "squared_error"; ``centered=True`` removes the initial output f_0.
     kernel : NTKClassifier
-        Not fitted; it is cloned.
+        Kernel to compare with; it is cloned.
     X, y : array-like of shape (n, d) and (n,)
         Training samples.
     X_test, y_test : array-like of shape (m, d) and (m,)
-        Samples to compare and attack on.
+        Samples on which both are compared and attacked.
     epochs : sequence of int
-        Checkpoints, increasing.
+        Epochs at which both are compared, in increasing order.
     eps, norm, clip_values
         The FGSM attack, as in `NTKAttack`.
     verbose : int, default=0
@@ -61,14 +61,14 @@ def follow_transfer(
     curve : Bunch
         ``epochs`` and ``times`` (T,); ``cosine``, the mean cosine of the loss gradients;
         ``accuracy`` and ``kernel_accuracy``, clean; ``own_robust_accuracy``, of the network
-        under its own FGSM examples; ``transfer_robust_accuracy``, of the network under the
-        kernel's; ``kernel_robust_accuracy``, of the kernel under its own; ``network`` and
+        on FGSM examples made from it; ``transfer_robust_accuracy``, of the network on those
+        made from the kernel; ``kernel_robust_accuracy``, of the kernel on its own; ``network`` and
         ``kernel``, fitted, at the last checkpoint.
 
     Raises
     ------
     ValueError
-        If the network's training has no matching time, or the checkpoints do not increase.
+        If the network's training has no matching time, or `epochs` does not increase.
     """
     _check(network, epochs)
     n = len(np.asarray(y))
@@ -109,7 +109,7 @@ def _check(network: Any, epochs: Sequence[int]) -> None:
     for epoch in epochs:
         check_integer("epochs", epoch, low=1)
     if len(epochs) == 0 or (np.diff(epochs) <= 0).any():
-        raise ValueError(f"epochs={list(epochs)!r} must be checkpoints that increase.")
+        raise ValueError(f"epochs={list(epochs)!r} must be integers in increasing order.")
     if network.loss != "squared_error" or network.optimizer != "sgd":
         raise ValueError(
             f"loss={network.loss!r} with optimizer={network.optimizer!r} has no matching "

@@ -1,4 +1,4 @@
-"""Copies of networks in which functions stay themselves."""
+"""Copies of networks that share the functions of the original."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def copy_module(module: Any) -> Any:
     """Deep copy in which functions are not copied.
 
     A copy of an activation such as `flax.linen.relu` is not equal to it: with a module that holds
-    one, everything would be compiled and computed anew.
+    one, everything would be compiled and computed again.
     """
     functions: dict[int, Any] = {}
     _collect(module, functions, set())
@@ -30,14 +30,14 @@ def copy_module(module: Any) -> Any:
 
 
 def clone_parameter(value: Any) -> Any:
-    """Copy of a constructor's parameter, as scikit-learn's `clone` makes one."""
+    """Copy a constructor's parameter, as scikit-learn's `clone` does."""
     if hasattr(value, "get_params") and not isinstance(value, type):
         return clone(value)
     return copy_module(value)
 
 
 def _collect(value: Any, functions: dict[int, Any], seen: set[int]) -> None:
-    """Note, as `deepcopy` notes what it has copied, the functions within a module."""
+    """Enter the functions within a module as already copied, in the form of `deepcopy`'s memo."""
     if id(value) in seen:
         return
     seen.add(id(value))
@@ -49,7 +49,9 @@ def _collect(value: Any, functions: dict[int, Any], seen: set[int]) -> None:
         parts = list(vars(value).values())
     else:
         parts = []
-        if inspect.isroutine(value) or hasattr(value, "__wrapped__"):  # or what JAX made of one
+        if inspect.isroutine(value) or hasattr(
+            value, "__wrapped__"
+        ):  # or a function transformed by JAX
             functions[id(value)] = value
     for part in parts:
         _collect(part, functions, seen)

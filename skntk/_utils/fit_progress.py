@@ -1,4 +1,4 @@
-"""Stages of a fit as tasks that scikit-learn's callbacks, its `ProgressBar`, can follow."""
+"""Stages of a fit as tasks for scikit-learn's callbacks, such as `ProgressBar`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["FitProgress", "no_progress"]
 
 
 class FitProgress:
-    """Tells an estimator's callbacks how far its fit is.
+    """Reports the progress of a fit to the estimator's callbacks.
 
     Parameters
     ----------
     estimator : estimator with callbacks
-        In its `fit`.
+        Estimator that is being fitted.
     n_stages : int
         Largest number of stages.
     """
@@ -27,7 +27,7 @@ class FitProgress:
 
     @contextmanager
     def stage(self, name: str, n_steps: int) -> Iterator[Callable[[], None]]:
-        """Run a stage of at most `n_steps`; call what it yields after each."""
+        """Run a stage of at most `n_steps` steps; call the yielded function after each."""
         context = self.root.subcontext(task_name=name, max_subtasks=n_steps)
         context.call_on_fit_task_begin(estimator=self.estimator)
 
@@ -40,11 +40,11 @@ class FitProgress:
         context.call_on_fit_task_end(estimator=self.estimator)
 
     def finish(self) -> None:
-        """Say that the fit is over."""
+        """Report that the fit has ended."""
         self.root.call_on_fit_task_end(estimator=self.estimator)
 
 
 @contextmanager
 def no_progress(name: str, n_steps: int) -> Iterator[Callable[[], None]]:
-    """A stage that nobody follows."""
+    """Run a stage without reporting its progress."""
     yield lambda: None

@@ -1,4 +1,4 @@
-"""Keys that are equal for equal things: what is compiled for, and what a cache goes by."""
+"""Keys that are equal for equal values, for caches of results and of compiled programs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import numpy as np
 
 __all__ = ["NoKeyError", "comparable", "value_key"]
 
-#: Packages whose functions and classes are the same wherever their names are.
+#: Packages whose functions and classes are identified by their names in any process.
 _LIBRARIES = ("builtins", "flax", "jax", "numpy", "optax", "scipy", "sklearn", "skntk")
 
 
 class NoKeyError(TypeError):
-    """Nothing tells an object from others for sure."""
+    """An object cannot be reliably told apart from others."""
 
 
 def value_key(
@@ -31,29 +31,29 @@ def value_key(
     """Key of a value, such as an estimator's parameters, for a cache that is never stale.
 
     Arrays and containers are keyed by what they hold, estimators, kernels and dataclasses (Linen
-    modules are) by their class and parameters. A function is keyed by itself, as JAX does: one
-    that has been redefined under its old name is another. The key keeps it alive, so no other can
-    come to look like it.
+    modules are) by their class and parameters. A function is keyed by itself, as in JAX, so one
+    that is redefined under the same name gets another key. The key keeps the function alive, so
+    its identity is never reused.
 
     Parameters
     ----------
     value : object
     persistent : bool, default=False
-        Whether the key must outlive the process. Functions and classes then have none, but for
-        those of libraries, which go by their names.
+        Whether the key must be valid in other processes. Only functions and classes of
+        libraries then have a key, which is their name.
     otherwise : callable, default=None
         Gives the key of a part that has none here, in place of the error.
 
     Raises
     ------
     NoKeyError
-        If there is none.
+        If the value has no key.
     """
     key = functools.partial(value_key, persistent=persistent, otherwise=otherwise)
     named = functools.partial(_definition_key, persistent=persistent)
     kind = type(value)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return kind.__name__, repr(value)  # by which -0.0 is not 0.0, and NaN is NaN
+        return kind.__name__, repr(value)  # tells -0.0 from 0.0, and equates NaN with NaN
     if isinstance(value, type):
         return named(value)
     if isinstance(value, np.dtype | slice | range | enum.Enum):
@@ -91,7 +91,7 @@ def _array_key(array: np.ndarray, key: Any) -> Hashable:
 
 
 def _function_key(function: Any, named: Any) -> Hashable:
-    """Key of a function, or of what JAX has made of one, of which copies are not equal."""
+    """Key of a function, also if JAX has transformed it, which makes copies compare unequal."""
     if not _is_function(function):
         raise NoKeyError(f"{function!r} has no key.")
     return type(function).__name__, *map(named, _function_parts(function))
@@ -108,17 +108,17 @@ def _function_parts(function: Any) -> list[Any]:
 
 
 def _definition_key(definition: Any, persistent: bool) -> Hashable:
-    """Key of a function or class: itself, or the name that it is sure to have again."""
+    """Key of a function or class: itself or, if persistent, its name."""
     if not persistent:
         return definition
     module, name = str(definition.__module__), definition.__qualname__
     if module.partition(".")[0] not in _LIBRARIES or "<" in name:
-        raise NoKeyError(f"{definition!r} may be another in another process.")
+        raise NoKeyError(f"{definition!r} may be defined differently in another process.")
     return f"{module}.{name}"
 
 
 class _Partial(functools.partial):
-    """A partial that equals its copies, by its parts."""
+    """A partial that is equal to its copies, because its parts are compared."""
 
     def _parts(self) -> tuple[Any, ...]:
         return self.func, self.args, tuple(sorted(self.keywords.items()))
@@ -131,16 +131,16 @@ class _Partial(functools.partial):
 
 
 def comparable(function: Any) -> Any:
-    """Give a function such that nothing is compiled again for the copies `clone` makes of it.
+    """Return a function whose copies compare equal, so that `clone` causes no recompilation.
 
-    Copies of a function are the function itself; but those of a `functools.partial` are not
-    even equal to it.
+    A copy of a plain function is the function itself, but a copy of a `functools.partial` is
+    not even equal to it.
     """
     if not isinstance(function, functools.partial):
         return function
     partial = _Partial(function.func, *function.args, **function.keywords)
     try:
         hash(partial)
-    except TypeError:  # for its arguments, which then have no equality to rely on
+    except TypeError:  # its arguments are not hashable, so there is no equality to rely on
         return function
     return partial

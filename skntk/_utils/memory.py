@@ -11,7 +11,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes(limit: float | None = None) -> int:
-    """Bytes this process may still allocate: free memory within the cgroup's limit, and `limit`."""
+    """Bytes this process may still allocate, at most `limit` and what the cgroup allows."""
     candidates = [_system_available()]
     if limit is not None:
         candidates.append(int(limit))
@@ -31,13 +31,13 @@ def check_memory(
     n_bytes : int
         Bytes about to be allocated.
     what : str
-        What they are for, as the subject of the message.
+        Purpose of the memory, as the subject of the message.
     n : int
-        The number of samples that asks for them.
+        Number of samples, for the message.
     remedy : str
         What the user can do instead.
     limit : float, default=None
-        Bytes the user allows; None: all that are available.
+        Largest number of bytes that the user allows. If None, all that are available.
     """
     available = available_bytes(limit)
     if n_bytes > available:
@@ -57,7 +57,7 @@ def _system_available() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        # Nothing to ask on this platform: let the allocation itself decide.
+        # This platform does not report its memory: let the allocation itself fail.
         return 2**63 - 1
 
 

@@ -1,4 +1,4 @@
-"""Libraries that are needed for some of the package only."""
+"""Libraries that only some parts of the package need."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ __all__ = ["import_for", "is_installed"]
 
 
 def is_installed(*packages: str) -> bool:
-    """Whether all of these can be imported; none of them is."""
+    """Whether all of these packages are installed; none of them is imported."""
     return all(find_spec(package) is not None for package in packages)
 
 
 def import_for(what: str, module: str, package: str | None = None, *, extra: str) -> ModuleType:
-    """Import a module, or say what it is needed for and how it is installed.
+    """Import a module, or raise an error that says who needs it and how to install it.
 
     Parameters
     ----------
     what : str
-        What asks for it, as the subject of the message.
+        Part of the package that needs the module, as the subject of the message.
     module : str
         Name of the module; relative to `package` if it begins with a dot.
     package : str, default=None
-        The package it is relative to.
+        Package to which `module` is relative.
     extra : str
-        The extra of this distribution that brings it.
+        Extra of this distribution that installs the library.
 
     Raises
     ------
     ImportError
-        If a package it needs is not installed.
+        If the module, or a package that it imports, is not installed.
     """
     try:
         return importlib.import_module(module, package)

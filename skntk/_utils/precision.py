@@ -1,8 +1,8 @@
 """Floating-point precision: float32 stays float32, everything else is float64.
 
-JAX computes in 32 bits unless told otherwise by a process-wide flag. That flag is
-the user's. Whatever this package computes with JAX, it computes inside `precision`, which
-sets the flag for the calling thread only and puts it back.
+JAX computes in 32 bits unless a process-wide flag says otherwise, and that flag belongs to
+the user. All JAX computations of this package therefore run inside `precision`, which sets
+the flag for the calling thread only and restores it afterwards.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def common_dtype(*arrays: NDArray) -> np.dtype:
 
 
 def as_float_matrix(array: ArrayLike, name: str) -> NDArray:
-    """Validate a finite 2-D array and give it in float32 (if it was) or float64.
+    """Validate a finite 2-D array; return it as float32 if it is, else as float64.
 
     Raises
     ------

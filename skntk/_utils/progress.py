@@ -1,4 +1,4 @@
-"""A progress bar where one is asked for: `rich`, as in scikit-learn, if installed."""
+"""Optional progress bar, drawn by `rich` (as in scikit-learn) if it is installed."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from pathlib import Path
 def check_not_shadowed() -> None:
     """Refuse to run from a directory that scikit-ntk has been installed into as well.
 
-    Only the directory this package lies in is looked at: a scikit-ntk elsewhere on the path is
-    not the one that was imported.
+    Only the directory that contains this package is searched, because a scikit-ntk elsewhere on
+    the path was not imported.
 
     Raises
     ------

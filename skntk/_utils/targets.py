@@ -1,7 +1,7 @@
-"""Class labels as regression targets, and outputs as decisions.
+"""Class labels as regression targets, and predicted classes from outputs.
 
-Two classes are one column in {-1, +1}, read by its sign; more are one-hot columns in
-{0, 1}, read by argmax.
+Two classes are encoded as one column in {-1, +1} and decoded by its sign; more classes as
+one-hot columns in {0, 1} and decoded by argmax.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
 
 
 def encode_targets(y: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Classes of a target vector and the index of each sample's class.
+    """Return the sorted classes of a target vector and the index of each sample's class.
 
-    Encoding happens in NumPy: JAX would wrap integer labels beyond 32 bits.
+    Labels stay in NumPy, because JAX would wrap integers beyond 32 bits.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def encode_targets(y: ArrayLike) -> tuple[NDArray, NDArray]:
 
 
 def _check_one_type(y: Any) -> None:
-    """Raise ValueError for labels that have no order among each other."""
+    """Raise ValueError if `y` mixes strings with other types, which cannot be sorted."""
     labels = np.asarray(y)
     if labels.dtype != object:
         return
@@ -76,7 +76,7 @@ def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:
     """
     y = column_or_1d(y)
     known = {label: index for index, label in enumerate(classes.tolist())}
-    # A dictionary, unlike sorting, does not mind labels of different types.
+    # Unlike sorting, a dictionary allows labels of different types.
     indices = [known.get(label, -1) for label in y.tolist()]
     unseen = [label for label, index in zip(y.tolist(), indices, strict=True) if index < 0]
     if unseen:
@@ -88,19 +88,19 @@ def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:
 
 
 def as_columns(outputs: NDArray) -> NDArray:
-    """Outputs as (n, k), one column if binary."""
+    """Reshape outputs to (n, k), with one column for two classes."""
     return outputs[:, None] if outputs.ndim == 1 else outputs
 
 
 def classify(outputs: NDArray) -> NDArray:
-    """Class index that outputs (..., 1) or (..., k) decide for."""
+    """Index of the class predicted by outputs of shape (..., 1) or (..., k)."""
     if outputs.shape[-1] == 1:
         return (outputs[..., 0] > 0).astype(np.intp)
     return outputs.argmax(axis=-1)
 
 
 class OutputClassifierMixin:
-    """Predictions of anything with `decision_function` and `classes_`."""
+    """Mixin that predicts from `decision_function` and `classes_`."""
 
     classes_: NDArray
 

@@ -1,4 +1,4 @@
-"""Two weaknesses of BLAS threads: short products, and symmetric matrices that are huge."""
+"""Limits on BLAS threads, which are slow for small products and crash on huge matrices."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["OVERFLOW", "blas_threads_for"]
 
-#: Elements of a matrix from which on OpenBLAS's threads overflow their indices, and crash the
-#: process, where they make use of symmetry: in a rank-k update and in a factorisation.
+#: From this number of matrix elements on, the threads of OpenBLAS overflow their indices and
+#: crash the process in routines for symmetric matrices: rank-k updates and factorisations.
 OVERFLOW = 2**31
 
-#: A matrix of that many bytes stays in the cache, where one thread reads it as fast as several.
+#: A matrix of at most this many bytes stays in the cache, where extra threads do not help.
 _CACHE_BYTES = 32 * 2**20
 
 
 def blas_threads_for(n_bytes: int) -> AbstractContextManager:
-    """Context for products, again and again, of a matrix of so many bytes with a few vectors.
+    """Context for repeated products of a matrix of `n_bytes` with a few vectors.
 
-    NumPy and SciPy each bring a BLAS with threads of its own, which wait in a loop for the next
-    call and take the cores from the other's. Small products are two to three times as fast on
-    one thread; the others keep all threads.
+    NumPy and SciPy each ship a BLAS with its own threads, which wait in a busy loop for the next
+    call and so take the cores from each other. Small products are two to three times as fast
+    on one thread; larger ones keep all threads.
     """
     return _ONE_THREAD.limited() if n_bytes <= _CACHE_BYTES else nullcontext()
 
 
 class _OneThread:
-    """One BLAS thread while anybody wants it: the limit is the process's, not the thread's."""
+    """Limit BLAS to one thread until the last user leaves; the limit is process-wide."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""One clear error for a wrong parameter: its name, its value, and the remedy."""
+"""Checks whose errors name the wrong parameter, its value and the remedy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check_table(X: Any) -> None:
 
 def check_option(name: str, value: Any, options: Collection) -> None:
     """Raise ValueError unless `value` is one of `options`."""
-    # `in` alone would compare arrays elementwise and take True for 1; a NumPy string will do.
+    # `in` would compare arrays elementwise and accept True for 1; NumPy strings are accepted.
     kind = str if isinstance(value, str) else type(value)
     if not any(type(option) is kind and value == option for option in options):
         listed = ", ".join(repr(option) for option in options)
@@ -123,20 +123,20 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
         raise TypeError(f"{name} must be numeric and real, got an array of {vector.dtype}.")
     if vector.ndim == 0:
         return check_real(name, float(vector), low=low)
-    # An image-shaped array says one value a pixel; flat is how estimators see it.
+    # An image-shaped array holds one value per pixel; estimators use flat vectors.
     vector = vector.astype(np.float64).ravel()
     if vector.shape != (n_features,):
         several = " Several budgets are run(X, y, epsilons=[...])." if name == "eps" else ""
         raise ValueError(
             f"{name} has {vector.size} values for {n_features} features; "
-            f"give a number, or one value a feature.{several}"
+            f"give a number, or one value per feature.{several}"
         )
     wrong = ~np.isfinite(vector) | (vector < low)
     if wrong.any():
         bound = "finite" if np.isinf(low) else f"finite and at least {low:g}"
         raise ValueError(
             f"{name} must be {bound} in every feature, got {vector[wrong][0]:g}; give one "
-            f"number a feature, {bound}."
+            f"number per feature, {bound}."
         )
     return vector
 

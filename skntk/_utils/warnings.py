@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user's own code."""
+"""Warnings that point at the line in the user's code."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import warnings
 
 __all__ = ["warn_user"]
 
-#: Frames of these are passed over: this package, and what it is called through.
+#: Frames of these packages are skipped: this one, and those that may call it for the user.
 _PASSED_OVER = (__name__.partition(".")[0], "sklearn", "joblib")
 
 
 def warn_user(warning: Warning | None) -> None:
-    """Issue a warning as if at the line that called into this package; None: nothing."""
+    """Issue a warning at the line that called into this package; do nothing for None."""
     if warning is None:
         return
     level, frame = 2, sys._getframe(1)

@@ -1,8 +1,8 @@
 """The set of allowed perturbations: a norm ball around each sample, within a box.
 
 A norm supplies its steepest step, its projection, its dual norm and a random point;
-the attack knows nothing else about it. A budget with one value a feature scales the
-axes of the ball.
+the attack needs nothing else. A budget with one value per feature scales the axes of
+the ball.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.special import ndtr
 __all__ = ["Ball", "L2Ball", "LinfBall", "make_ball"]
 
 
-#: Values in a block of rows: its temporaries stay in the second-level cache.
+#: Values in a block of rows, small enough for its temporaries to stay in the level-2 cache.
 _BLOCK_VALUES = 2**15
 
 
@@ -30,7 +30,7 @@ class Ball(ABC):
     eps : float or ndarray of shape (d,)
         Radius.
     box : tuple of (float or ndarray of shape (d,)) or None
-        Lowest and highest allowed value; None: no box.
+        Lowest and highest allowed value. If None, there is no box.
     """
 
     def __init__(self, center: NDArray, eps: float | NDArray, box: tuple | None):
@@ -42,13 +42,13 @@ class Ball(ABC):
     def step(self, points: NDArray, gradient: NDArray, size: float | NDArray) -> NDArray:
         """Move along the steepest direction of the norm and return to the ball.
 
-        `points` (m, d) and `gradient` (..., m, d) may have axes in front that are not there
-        in the other; the result has all of them.
+        The shapes of `points` (m, d) and `gradient` (..., m, d) are broadcast; the result has
+        the broadcast shape.
         """
         shape = np.broadcast_shapes(points.shape, gradient.shape)
         points, gradient = np.broadcast_to(points, shape), np.broadcast_to(gradient, shape)
         result = np.empty(shape, self.center.dtype)
-        # A few rows at a time, whose dozen temporaries stay in cache.
+        # Only a few rows at a time, so that about a dozen temporaries stay in the cache.
         height = max(1, _BLOCK_VALUES // max(1, shape[-1]))
         for index in np.ndindex(shape[:-2]):
             for start in range(0, shape[-2], height):
@@ -65,7 +65,7 @@ class Ball(ABC):
     def _return(self, points: NDArray, rows: slice) -> NDArray:
         points = self._project(points, rows).astype(self.center.dtype, copy=False)
         if self._some_budget_is_zero:
-            # Without a budget a feature keeps its very bits, whatever x + 0 rounds to.
+            # A feature without a budget stays bit for bit the same: x + 0 turns -0.0 into 0.0.
             points = np.where(self.eps == 0, self.center[rows], points)
         return points
 
@@ -86,7 +86,7 @@ class Ball(ABC):
 
 
 class LinfBall(Ball):
-    """Every feature within its budget: the ball and the box are one box for each sample."""
+    """Ball of the maximum norm; its intersection with the box is again a box."""
 
     def __init__(self, center: NDArray, eps: float | NDArray, box: tuple | None):
         super().__init__(center, eps, box)
@@ -131,16 +131,16 @@ class L2Ball(Ball):
         return points if self.box is None else np.clip(points, *self.box)
 
 
-@np.errstate(under="ignore")  # of a point at 0
+@np.errstate(under="ignore")  # nextafter of 0 is subnormal
 def _moved(center: NDArray, delta: NDArray) -> NDArray:
-    """``center + delta`` in the dtype of the center, never further away by rounding."""
+    """``center + delta`` in the dtype of the center, never rounded away from the center."""
     points = (center + delta).astype(center.dtype)
     further = np.abs(points.astype(np.float64) - center) > np.abs(delta)
     return np.where(further, np.nextafter(points, center), points)
 
 
 def _normalise(vectors: NDArray) -> NDArray:
-    """Rows of length 1; a zero row stays 0. Scaled first, so that tiny rows survive."""
+    """Scale rows to length 1; zero rows stay 0, and tiny rows do not underflow."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
     vectors = np.divide(vectors, largest, out=np.zeros_like(vectors), where=largest > 0)
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -18,7 +18,7 @@ def check_clip_values(clip_values: Any, X: NDArray) -> tuple[NDArray, NDArray] |
     Raises
     ------
     ValueError
-        If it is not a pair, is upside down, or `X` lies outside.
+        If it is not a pair, its low exceeds its high, or `X` lies outside.
     """
     if clip_values is None:
         return None
@@ -27,7 +27,7 @@ def check_clip_values(clip_values: Any, X: NDArray) -> tuple[NDArray, NDArray] |
     high = np.asarray(check_array_or_real("clip_values[1]", high, X.shape[1]))
     check_order(clip_values, low, high)
     if (low.astype(X.dtype) > X).any() or (high.astype(X.dtype) < X).any():
-        # Bytes, unless too dark to tell, or this box would not hold them divided either.
+        # Probably bytes: large enough to tell, and inside the box once divided by 255.
         pixels = 128 <= X.max() <= 255 and not ((low > X / 255).any() or (high < X / 255).any())
         hint = "divide X by 255, or " if pixels else ""
         raise ValueError(
@@ -38,7 +38,7 @@ def check_clip_values(clip_values: Any, X: NDArray) -> tuple[NDArray, NDArray] |
 
 
 def as_pair(clip_values: Any) -> tuple[Any, Any]:
-    """Lowest and highest value; ValueError unless there are just two."""
+    """Return the lowest and highest value; raise ValueError unless there are exactly two."""
     try:
         low, high = clip_values
     except (TypeError, ValueError):
@@ -54,11 +54,11 @@ def check_order(clip_values: Any, low: Any, high: Any) -> None:
         raise ValueError(f"clip_values={clip_values!r} has a low above its high; give (low, high).")
 
 
-@np.errstate(under="ignore")  # of a bound of 0
+@np.errstate(under="ignore")  # nextafter of 0 is subnormal
 def _round_inward(bound: NDArray, X: NDArray, inward: float) -> NDArray:
-    """`bound` in the dtype of `X`, an ulp further in where rounding would leave the box.
+    """Round `bound` to the dtype of `X`, by one ulp inward where rounding would leave the box.
 
-    A bound that a sample has reached stays: the samples are inside by definition.
+    A bound that equals a sample is kept, because samples count as inside the box.
     """
     rounded = bound.astype(X.dtype)
     outside = rounded < bound if inward > 0 else rounded > bound

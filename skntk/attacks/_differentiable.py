@@ -1,4 +1,4 @@
-"""The one protocol that attacks need: outputs, and the gradient of any mix of them."""
+"""Protocol for models that can be attacked: outputs and their gradients."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ Pullback = Callable[[NDArray], NDArray]
 
 @runtime_checkable
 class DifferentiableClassifier(Protocol):
-    """The protocol that attacks and metrics ask of a model; every estimator here has it.
+    """Protocol that attacks and metrics require of a model; every classifier here implements it.
 
-    Any class with these three is attacked like one of this package. It need be no scikit-learn
-    estimator. A method ``linearize(X)`` that returns the outputs (m, k) and a function from
-    cotangents (m, k) to gradients (m, d) is used where there is one, to share their work.
+    Any class with `classes_`, `decision_function` and `input_vjp` can be attacked; it need not
+    be a scikit-learn estimator. If it also has a method ``linearize(X)``, which returns the
+    outputs (m, k) and a function from cotangents (m, k) to gradients (m, d), that is used to
+    compute both together.
 
     In a `Pipeline`, steps in front of such a classifier must be affine ones that are known here,
     or have a method ``pullback(gradient)`` if they are affine, or ``transform_vjp(X, cotangents)``,
@@ -75,7 +76,7 @@ class DifferentiableModel:
     classifier : DifferentiableClassifier
         Validated by `as_differentiable`.
     steps : list of (str, transformer)
-        Transformers in front of it.
+        Transformers applied before the classifier, by name.
     """
 
     def __init__(self, classifier: DifferentiableClassifier, steps: list[tuple[str, Any]]):
@@ -112,7 +113,7 @@ class DifferentiableModel:
         return self.classifier.classes_
 
     def outputs(self, X: NDArray) -> NDArray:
-        """Outputs (m, k), one column if binary."""
+        """Outputs (m, k), with one column for two classes."""
         with _without_feature_name_warnings():
             for transformer in self.transformers:
                 X = _transformed(transformer, X)
@@ -176,7 +177,7 @@ def _shown(estimator: Any) -> str:
 
 
 def _flattened(steps: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Steps that do something, those of pipelines among them in their place."""
+    """Yield the steps that transform, with nested pipelines expanded."""
     for name, step in steps:
         if isinstance(step, Pipeline):
             yield from _flattened(step.steps)
@@ -224,6 +225,6 @@ def _linearize(classifier: Any, X: NDArray) -> tuple[NDArray, Pullback]:
 
 
 def _without_feature_name_warnings() -> warnings.catch_warnings:
-    """Silence scikit-learn on arrays: names were checked once, on what the user gave."""
+    """Ignore warnings about missing feature names, which were checked on the user's input."""
     context = warnings.catch_warnings(action="ignore", category=UserWarning)
     return context

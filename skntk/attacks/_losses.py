@@ -1,8 +1,8 @@
-"""Losses an attack maximises: functions from logits and labels to cotangents.
+"""Losses that an attack maximises, and their cotangents with respect to the logits.
 
-Every loss sees k >= 2 logits; a binary output f is the pair (-f/2, f/2), whose softmax
-is the sigmoid of f. A cotangent is a direction: an attack normalises its gradient, so
-losses may drop positive factors, and do, where these vanish on confident samples.
+Every loss takes k >= 2 logits; a binary output f becomes the pair (-f/2, f/2), whose softmax
+is the sigmoid of f. Only the direction of a cotangent matters, because attacks normalise
+gradients: losses drop positive factors that would vanish on confident samples.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _one_hot(labels: NDArray, n_classes: int) -> NDArray:
 
 
 def _without_label(logits: NDArray, labels: NDArray) -> NDArray:
-    """Logits with minus infinity in the label's place."""
+    """Logits with that of the label replaced by minus infinity."""
     return np.where(_one_hot(labels, logits.shape[1]) == 1, -np.inf, logits)
 
 
@@ -66,7 +66,7 @@ def _of_label(logits: NDArray, labels: NDArray) -> NDArray:
 
 
 def _cross_entropy(logits: NDArray, labels: NDArray) -> NDArray:
-    """Eq. 17, 20 as log((1 - p_y) / p_y), which grows with it and never saturates."""
+    """log((1 - p_y) / p_y), which increases with the loss of Eq. 17, 20 but never saturates."""
     others = logsumexp(_without_label(logits, labels), axis=1)
     return others - _of_label(logits, labels)
 

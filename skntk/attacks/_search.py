@@ -1,4 +1,4 @@
-"""The one attack loop: ascend an objective within a ball and keep the best iterate."""
+"""The attack loop: ascend an objective within a ball and keep the best iterate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["BestIterate", "Objective", "ascend"]
 
 
 class Objective:
-    """A loss with its labels, to be raised for an untargeted attack, lowered for a targeted.
+    """A loss with its labels, raised by an untargeted attack and lowered by a targeted one.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Objective:
         return np.where(finite, self.sign * self.loss.values(logits, self.labels), -np.inf)
 
     def reached(self, outputs: NDArray) -> NDArray:
-        """Whether each sample is where the objective pushes it; never if not finite."""
+        """Whether each sample is classified as intended; False if an output is not finite."""
         hit = classify(outputs) == self.labels
         return np.isfinite(outputs).all(axis=1) & (hit if self.targeted else ~hit)
 
@@ -60,7 +60,7 @@ class Objective:
 
 
 class BestIterate:
-    """The points of largest objective seen so far, one a sample.
+    """For each sample, the best point seen so far.
 
     Attributes
     ----------
@@ -80,8 +80,9 @@ class BestIterate:
     def update(self, points: NDArray, outputs: NDArray) -> None:
         """Take successes, and points of larger objective unless that would undo a success.
 
-        A larger cross-entropy can spread over the other classes and put the label first. A loss
-        without labels pushes away from the prediction, which may itself be a misclassification.
+        A point of larger cross-entropy may be classified correctly, if its probability spreads
+        over several other classes. A loss without labels pushes away from the prediction, which
+        may itself be a misclassification.
         """
         values = self.objective.values(outputs)
         undone = self.objective.reached(self.outputs) & ~self.objective.reached(outputs)
@@ -90,7 +91,7 @@ class BestIterate:
         self._take(larger | (after & ~before), points, outputs, values)
 
     def keep_successes(self, smaller: BestIterate) -> None:
-        """Where a smaller budget succeeded and this one did not, take its point."""
+        """Take the points of a smaller budget where only that one succeeded."""
         lost = smaller.success & ~self.success
         self._take(lost, smaller.points, smaller.outputs, smaller.values)
 
@@ -130,7 +131,7 @@ def ascend(
 ) -> None:
     """Take `n_steps` steepest steps from `start`, offering every iterate to `best`.
 
-    FGSM is one step of the full radius. `linearization` is that of the start, if known.
+    FGSM is one step of the full radius. `linearization` is that of `start`, if known.
     """
     points = start
     for _ in range(n_steps):

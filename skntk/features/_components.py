@@ -1,4 +1,4 @@
-"""Validation of a number of features, and of a choice among them."""
+"""Checks of the number of features and of indices of features."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def check_components(components: Any, n_features: int) -> NDArray:
         return np.arange(n_features)
     chosen = np.atleast_1d(np.asarray(components))
     if not np.issubdtype(chosen.dtype, np.integer) or chosen.ndim != 1 or len(chosen) == 0:
-        raise ValueError(f"components={components!r} must be indices of features.")
+        raise ValueError(
+            f"components={components!r} must be one or several integer indices of features."
+        )
     if chosen.min() < 0 or chosen.max() >= n_features:
         raise ValueError(
             f"components={components!r} must lie between 0 and {n_features - 1}: {n_features} "

@@ -21,7 +21,7 @@ _N_CANDIDATES = 24
 
 
 class HeldOut(NamedTuple):
-    """A fitted decomposer and samples that it has not seen."""
+    """A fitted decomposer and samples on which it was not fitted."""
 
     decomposer: SpectralFeatureDecomposer
     X: Any
@@ -108,6 +108,6 @@ def split_classes(y: NDArray, fraction: float, random_state: Any) -> tuple[NDArr
     if not held_out.any():
         raise ValueError(
             f"n_samples={len(y)} in {len(classes)} classes leave none to rank features on; give "
-            "at least two samples of a class, or cv='prefit'."
+            "at least two samples of some class, or cv='prefit'."
         )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)

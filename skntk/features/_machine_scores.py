@@ -20,7 +20,7 @@ from ..kernels import NeuralTangentKernel
 
 __all__ = ["cross_entropy_gradient", "fgsm_cotangents", "score_machines"]
 
-#: Bounds a block of (machine, sample) rows against all training samples.
+#: Largest Gram block of (machine, sample) rows and all training samples.
 _BLOCK_BYTES = 128 * 2**20
 _SAMPLE_BLOCK = 512
 
@@ -49,7 +49,7 @@ def score_machines(
     X : ndarray of shape (m, d)
         Test samples.
     labels : ndarray of shape (m,)
-        Their class indices.
+        Class indices of the test samples.
     eps, norm, box
         The ball, as for `make_ball`.
 

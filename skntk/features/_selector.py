@@ -227,7 +227,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
         """Not available, unlike in other selectors: outputs do not determine the input."""
         raise AttributeError(
             "RobustFeatureSelector has no inverse_transform: the outputs of NTK features do not "
-            "determine their input."
+            "determine the input."
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:

@@ -33,7 +33,7 @@ def kernel_distance(K1: ArrayLike, K2: ArrayLike) -> float:
     Returns
     -------
     distance : float
-        From 0 for kernels that are multiples of each other to 2; 1 if one of them is 0.
+        In [0, 2]: 0 for kernels that are positive multiples of each other, 1 if one of them is 0.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def kernel_distance(K1: ArrayLike, K2: ArrayLike) -> float:
 
 
 def polar_coordinates(kernels: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, NDArray]:
-    r"""Movement of a kernel in time, as seen from where it began (Eq. 13).
+    r"""Movement of a kernel over time in polar coordinates around the first (Eq. 13).
 
     Parameters
     ----------
     kernels : array-like of shape (T, n, n)
-        In order of time.
+        Kernels in order of time.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def polar_coordinates(kernels: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray
     Raises
     ------
     ValueError
-        If there are none, or they are not finite square matrices of the same size.
+        If there are no kernels, or they are not finite square matrices of the same size.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def spectral_concentration(K: ArrayLike, p: int) -> float:
     Raises
     ------
     ValueError
-        If `K` is not a finite symmetric matrix, or `p` not within its size.
+        If `K` is not a finite symmetric matrix, or `p` is not between 1 and n.
 
     Examples
     --------

@@ -28,14 +28,14 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
     Parameters
     ----------
     estimator : estimator
-        Fitted victim; only `predict` is asked of it.
+        Fitted classifier, of which only `predict` is used if the attack has an estimator.
     X : array-like of shape (n, d)
         Clean samples.
     y : array-like of shape (n,)
         True labels.
     attack : NTKAttack
-        If its estimator is None, the attack is white-box on `estimator`; otherwise its
-        examples are transferred.
+        If its estimator is None, `estimator` itself is attacked; otherwise the examples are
+        made from the attack's estimator and transferred.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> fl
     Parameters
     ----------
     a, b : estimator
-        Fitted, differentiable as for `NTKAttack`, with the same classes.
+        Fitted classifiers with the same classes, differentiable as required by `NTKAttack`.
     X : array-like of shape (m, d)
         Inputs.
     y : array-like of shape (m,)
@@ -102,7 +102,7 @@ def gradient_cosine_similarity(a: Any, b: Any, X: ArrayLike, y: ArrayLike) -> fl
     X_raw: Any = X
     X = as_float_matrix(X, "X")
     for model in (a, b):
-        # On what the user gave, so that scikit-learn can check feature names and width.
+        # Called on the user's input, so that scikit-learn checks feature names and their number.
         model.decision_function((X_raw if hasattr(X_raw, "columns") else X)[:1])
     y = column_or_1d(y)
     if len(X) != len(y):
@@ -122,8 +122,8 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     Parameters
     ----------
     attack : NTKAttack
-        With ``NTKAttack(None, ...)`` every candidate is attacked white-box; with a fitted
-        estimator in it, its examples are transferred to every candidate.
+        If its estimator is None, every candidate is itself attacked; otherwise the examples are
+        made from the attack's estimator and transferred to every candidate.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def _predict(estimator: Any, X: Any) -> NDArray:
 
 
 class _RobustScorer:
-    """A class, not a closure, so that it pickles for joblib workers."""
+    """Scorer of `make_robust_scorer`; unlike a closure, it can be pickled for joblib workers."""
 
     def __init__(self, attack: NTKAttack):
         self.attack = attack
@@ -176,5 +176,5 @@ def _loss_gradient(model: DifferentiableModel, X: NDArray, y: ArrayLike) -> NDAr
 
 
 def _on(attack: NTKAttack, estimator: Any) -> NTKAttack:
-    """The same attack on another estimator, which is not copied."""
+    """Return the same attack on another estimator, which is not cloned."""
     return clone(attack).set_params(estimator=estimator)

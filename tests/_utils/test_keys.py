@@ -96,7 +96,7 @@ def test_persistent_keys_are_of_libraries_only(value):
     if value is nn.Sequential:
         assert value_key(value, persistent=True) == "flax.linen.combinators.Sequential"
         return
-    with pytest.raises(NoKeyError, match="another process"):
+    with pytest.raises(NoKeyError, match="in another process"):
         value_key({"value": value}, persistent=True)
 
 

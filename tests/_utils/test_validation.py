@@ -119,7 +119,7 @@ def test_the_vector_is_a_copy():
         (-0.5, ValueError, r"eps=-0\.5 .*at least 0"),
         ("a", TypeError, "eps must be a real number, got 'a'"),
         (None, TypeError, "eps must be a real number, got None"),
-        ([1.0], ValueError, "eps has 1 values for 3 features.*one value a feature"),
+        ([1.0], ValueError, "eps has 1 values for 3 features.*one value per feature"),
         ([], ValueError, "eps has 0 values for 3 features"),
         (np.ones((3, 3)), ValueError, "eps has 9 values for 3 features"),
         (["a", "b", "c"], TypeError, "eps must be numeric"),
