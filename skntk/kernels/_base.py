@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +74,7 @@ class NeuralTangentKernel(ABC):
         """
         X, _ = self._validate(X, None)
         with np.errstate(all="ignore"):
-            return self._diag(X)
+            return self._finite(self._diag(X), X)
 
     def input_vjp(self, X: ArrayLike, Z: ArrayLike, W: ArrayLike) -> NDArray:
         r"""Gradient with respect to `X` of :math:`\sum_{ij} W_{ij} \Theta(x_i, z_j)`.
@@ -149,18 +150,21 @@ class NeuralTangentKernel(ABC):
     def prepare(self) -> None:  # noqa: B027, for those with nothing to draw
         """Draw what is random; called once, before the kernel is copied to workers."""
 
-    def _finite(self, gram: NDArray, X: NDArray, Z: NDArray | None) -> NDArray:
-        """Give a Gram matrix back, or raise ValueError if it is not finite."""
-        # No entry is larger than the geometric mean of two on the diagonal.
-        probe = gram.diagonal() if Z is None else gram
-        if np.isfinite(probe.sum()) or np.isfinite(gram).all():
-            return gram
-        inputs = [X] if Z is None else [X, Z]
-        largest = max(float(np.abs(array).max()) for array in inputs)
+    #: The remedy, besides those for the inputs, where values are not finite.
+    _if_not_finite = "check the kernel's parameters"
+
+    def _finite(self, values: NDArray, X: NDArray, Z: NDArray | None = None) -> NDArray:
+        """Give kernel values back, or raise ValueError if some are not finite."""
+        # The sum is quick to check, but may itself overflow.
+        if np.isfinite(values.sum()) or (finite := np.isfinite(values)).all():
+            return values
+        largest = max(float(np.abs(array).max()) for array in (X, Z) if array is not None)
+        name = textwrap.shorten(repr(self), 200, placeholder="...)")
+        precision = "pass float64 inputs, " if values.dtype == np.float32 else ""
         raise ValueError(
-            f"{self!r} is not finite for {np.sum(~np.isfinite(gram)):,} of {gram.size:,} pairs of "
-            f"samples, whose largest input is {largest:.3g} in {gram.dtype}. Scale the inputs "
-            "(StandardScaler, or division by the largest), or check the kernel's parameters."
+            f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples, "
+            f"whose largest input is {largest:.3g} in {values.dtype}. Scale the inputs "
+            f"(StandardScaler, or division by the largest), {precision}or {self._if_not_finite}."
         )
 
     def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:

@@ -60,6 +60,8 @@ class ConvolutionalNTK(TiledNTK):
     (2, 2)
     """
 
+    _if_not_finite = "lower weight_std or depth"
+
     def __init__(
         self,
         depth: int = 1,

@@ -76,6 +76,8 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
     #: Each block computes the derivatives of its samples anew.
     block_size = 4096
 
+    _if_not_finite = "give params that are finite, which those of a training that diverged are not"
+
     def __init__(
         self,
         module: Any,
@@ -111,7 +113,9 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
             Row index = sample * k + output.
         """
         X, right = self._validate(X, Z)
-        return self._mean(lambda draw: tangent_gram(*draw, X, right), X)
+        with np.errstate(all="ignore"):
+            kernel = self._mean(lambda draw: tangent_gram(*draw, X, right), X)
+        return self._finite(kernel, X, right)
 
     def count_outputs(self, n_features: int, dtype: Any = np.float64) -> int:
         """Number k of outputs of the network, for inputs of that dtype."""

@@ -51,6 +51,8 @@ class FullyConnectedNTK(RotationInvariantNTK):
            [0.31830989, 2.        ]])
     """
 
+    _if_not_finite = "lower weight_std or depth"
+
     def __init__(self, depth: int = 1, *, weight_std: float = 2**0.5, bias_std: float = 0.1):
         self.depth = depth
         self.weight_std = weight_std

@@ -50,6 +50,11 @@ class StaxNTK(TiledNTK):
     True
     """
 
+    _if_not_finite = (
+        "replace the layer that gives NaN (RectifiedMonomial of a degree above 1 does, by the "
+        "rounding of its angles), or lower W_std"
+    )
+
     def __init__(
         self,
         network: Any,

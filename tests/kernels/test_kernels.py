@@ -19,9 +19,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 import skntk.kernels
-from skntk import NTKClassifier, load_neural_tangents
+from skntk import (
+    NTKClassifier,
+    NTKClassifierCV,
+    SpectralFeatureDecomposer,
+    load_neural_tangents,
+)
 from skntk.kernels import (
     ConvolutionalNTK,
+    EmpiricalNTK,
     FullyConnectedNTK,
     PairNTK,
     StaxNTK,
@@ -680,3 +686,73 @@ def test_tiles_cover_every_pair_once(n, shape, symmetric):
 )
 def test_tiles_suit_the_matrix(n, m, symmetric, shape):
     assert _rotation_invariant._tile_shape(n, m, symmetric) == shape
+
+
+# K11: kernels that are not finite
+
+
+def _squares(params, x):
+    return (x @ params) ** 2
+
+
+NOT_FINITE = {
+    "wide": (FullyConnectedNTK(15, weight_std=64.0), "lower weight_std or depth"),
+    "wider": (FullyConnectedNTK(5, weight_std=1e4), "lower weight_std or depth"),
+    "convolutional": (
+        ConvolutionalNTK(15, image_shape=(2, 2, 1), weight_std=64.0),
+        "lower weight_std or depth",
+    ),
+    "diverged": (EmpiricalNTK(_squares, np.full((4, 3), np.nan)), "training that diverged"),
+}
+
+
+@each(NOT_FINITE)
+def test_a_kernel_that_is_not_finite_gets_one_error_that_names_the_remedy(kernel):
+    kernel, remedy = kernel
+    X = np.random.default_rng(0).random((30, 4)).astype(np.float32)
+    message = f"not finite for 900 of 900 pairs.*float32.*float64 inputs, or .*{remedy}"
+    y = np.arange(30) % 3
+    estimators = [
+        NTKClassifier(kernel),
+        NTKClassifier(kernel, alpha=1.0),
+        NTKClassifier(kernel, alpha=1.0, solver="cg"),
+        NTKClassifier(kernel, time=1.0),
+        NTKClassifierCV(kernel),
+        SpectralFeatureDecomposer(kernel),
+    ]
+    for estimator in estimators:
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(X, y)
+    with pytest.raises(ValueError, match="not finite for 30 of 30"):
+        kernel.diag(X)
+    with pytest.raises(ValueError, match="not finite for 30 of 30"):
+        NTKClassifier(kernel, solver="cg", memory_limit=1.0).fit(X, y)
+
+
+def test_a_kernel_between_outputs_that_is_not_finite_is_refused():
+    kernel = EmpiricalNTK(_squares, np.full((4, 3), np.inf))
+    with pytest.raises(ValueError, match="not finite"):
+        kernel.full(np.ones((2, 4)))
+    network = EmpiricalNTK(lambda p, x: (x @ p) ** 3, np.full((4, 3), 1e200))
+    with pytest.raises(ValueError, match="not finite for 36 of 36"):
+        network.full(np.ones((2, 4)))
+
+
+class OneNaN(PairNTK):
+    """NaN off the diagonal only, which the diagonal does not show."""
+
+    def pair_function(self, n_features):
+        return _one_nan, ()
+
+
+def _one_nan(x, z):
+    return jnp.where((x[0] == 0) != (z[0] == 0), jnp.nan, jnp.dot(x, z))
+
+
+def test_an_entry_off_the_diagonal_is_seen():
+    X = np.eye(3)
+    X[0, 0] = 0
+    X[0, 1] = 1
+    X[1, 0] = X[2, 0] = 1
+    with pytest.raises(ValueError, match="not finite for 4 of 9 pairs"):
+        OneNaN()(X)
