@@ -113,6 +113,7 @@ class Precomputed(Expansion):
     """Values Theta(x, X) in place of inputs x."""
 
     def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
+        _check_symmetric(X)
         gram = X + X.T  # exactly symmetric, and not the caller's
         gram /= 2
         on_step()
@@ -125,4 +126,19 @@ class Precomputed(Expansion):
         raise ValueError(
             "kernel='precomputed' has no input to differentiate with respect to; fit with a "
             "kernel from skntk.kernels."
+        )
+
+
+def _check_symmetric(gram: NDArray) -> None:
+    """Raise ValueError if a matrix differs from its transpose by more than rounding."""
+    blocks = row_blocks(len(gram), len(gram), gram.itemsize)
+    largest = max(float(np.abs(gram[rows]).max()) for rows in blocks)
+    apart = max(float(np.abs(gram[rows] - gram[:, rows].T).max()) for rows in blocks)
+    if apart > np.sqrt(np.finfo(gram.dtype).eps) * largest:
+        raise ValueError(
+            f"The precomputed kernel is not symmetric: entries (i, j) and (j, i) differ by up to "
+            f"{apart:.3g}, where the largest entry is {largest:.3g}. Select the same samples, in "
+            "the same order, by rows and by columns. Meta-estimators that resample by rows alone, "
+            "such as BaggingClassifier, cannot take a precomputed kernel; give them one of "
+            "skntk.kernels and inputs. If only rounding is apart, pass (K + K.T) / 2."
         )

@@ -86,7 +86,7 @@ class KernelMachineMixin(OutputClassifierMixin, ClassifierMixin):
         kernel = self.kernel  # type: ignore[attr-defined]
         if not (isinstance(kernel, str) and kernel == "precomputed"):
             self.kernel_ = resolve_kernel(clone(kernel, safe=False), X.shape[1])
-            self.X_fit_ = X
+            self.X_fit_ = X.copy()  # the caller may go on with its own
             return
         self.kernel_, self.X_fit_ = None, None
         if X.shape[0] != X.shape[1]:
