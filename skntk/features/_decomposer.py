@@ -22,7 +22,7 @@ from ..infinite._kernel_machine import KernelMachineMixin
 from ..infinite._training_spectrum import training_spectrum
 from ..kernels import NeuralTangentKernel, resolve_kernel
 from ..kernels._gram import row_blocks
-from ..solvers import flow_filter, ill_conditioned
+from ..solvers import ill_conditioned
 from ._components import check_components, check_n_components
 from ._machine_scores import cross_entropy_gradient, score_machines
 
@@ -151,9 +151,11 @@ class SpectralFeatureDecomposer(
             solver=self.eigen_solver,
             random_state=self.random_state,
         )
-        self.eigenvalues_, self.eigenvectors_ = spectrum.eigenvalues, spectrum.eigenvectors
+        spectrum.check_definite(np.inf, 0.0, has_ridge=False)
+        self.eigenvalues_ = np.where(spectrum.resolved, spectrum.eigenvalues, 0)
+        self.eigenvectors_ = spectrum.eigenvectors
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
-        inverse = flow_filter(self.eigenvalues_, np.inf)
+        inverse = spectrum.filter(np.inf, 0.0)
         self.feature_coef_ = inverse[:, None] * (self.eigenvectors_.T @ targets)
         self.dual_coef_ = self.eigenvectors_ @ self.feature_coef_
         progress.finish()

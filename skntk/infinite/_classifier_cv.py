@@ -16,9 +16,9 @@ from .._utils.targets import classify, encode_targets, one_hot_or_sign
 from .._utils.validation import check_real, check_ridge, check_table
 from .._utils.warnings import warn_user
 from ..kernels import NeuralTangentKernel
-from ..solvers import Spectrum, ill_conditioned
+from ..solvers import ill_conditioned
 from ._kernel_machine import KernelMachineMixin
-from ._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
+from ._leave_one_out import LeaveOneOut, LeaveOneOutMachine
 from ._training_spectrum import training_spectrum
 
 __all__ = ["NTKClassifierCV"]
@@ -33,8 +33,8 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     .. math:: f^{(-i)}(x_i) = f(x_i) - (K C)_{ii} A_i / C_{ii},
         \quad A = C Y, \quad C = \phi_t(K + \alpha I).
 
-    This is exact at infinite time. At a finite time it is an approximation, for the filter of
-    a training set without sample i is not a part of the whole one's.
+    where that has no inverse, its limit. At a finite time, :math:`\phi_t` is a sum of such
+    resolvents, and the result as exact (`skntk.infinite._leave_one_out`).
 
     Parameters
     ----------
@@ -137,27 +137,29 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         spectrum = training_spectrum(
             self._expansion(),
             X,
-            n_matrices=3 if self.attack is None else 7,
+            n_matrices=3 if self.attack is None else 7 + targets.shape[1],
+            dtype=np.float64,  # in float32 a small ridge would drown
             what="Fitting an NTKClassifierCV",
             remedy="use fewer samples or float32 input",
             n_jobs=self.n_jobs,
             progress=progress,
         )
-        held_out = HeldOutOutputs(spectrum, targets) if self.attack is None else None
+        held_out = LeaveOneOut(spectrum, targets)
         scores = []
         with progress.stage("score", len(alphas) * len(times)) as on_step:
             for alpha, time in product(alphas, times):
-                if held_out is not None:
-                    score = (classify(held_out(time, alpha)) == indices).mean()
+                if self.attack is None:
+                    score = (classify(held_out.outputs(time, alpha)) == indices).mean()
                 else:
-                    score = self._robust_score(spectrum, targets, indices, time, alpha)
+                    score = self._robust_score(held_out, indices, time, alpha)
                 scores.append(float(score))
                 on_step()
         self.scores_ = np.reshape(scores, (len(alphas), len(times)))
         best = np.unravel_index(np.argmax(self.scores_), self.scores_.shape)
         self.alpha_, self.time_ = alphas[best[0]], times[best[1]]
         self.best_score_ = float(self.scores_[best])
-        self.dual_coef_ = spectrum.coefficients(targets, self.time_, self.alpha_)
+        coefficients = spectrum.coefficients(targets, self.time_, self.alpha_)
+        self.dual_coef_ = coefficients.astype(X.dtype)
         progress.finish()
         if not spectrum.hides_rounding(self.time_, self.alpha_):
             warn_user(ill_conditioned(spectrum))
@@ -180,15 +182,12 @@ class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             )
 
     def _robust_score(
-        self, spectrum: Spectrum, targets: NDArray, indices: NDArray, time: float, alpha: float
+        self, held_out: LeaveOneOut, indices: NDArray, time: float, alpha: float
     ) -> float:
-        vectors = spectrum.eigenvectors
-        filtered = (vectors * spectrum.filter(time, alpha)) @ vectors.T
-        machine = LeaveOneOutMachine.from_filter(
-            self.kernel_, self.X_fit_, filtered, targets, self.classes_
-        )
+        coefficients = held_out.coefficients(time, alpha).astype(self.X_fit_.dtype)
+        machine = LeaveOneOutMachine(self.kernel_, self.X_fit_, coefficients, self.classes_)
         # All samples in one batch: the machine knows them by their place.
-        attack = clone(self.attack).set_params(estimator=machine, batch_size=len(targets))
+        attack = clone(self.attack).set_params(estimator=machine, batch_size=len(indices))
         result = attack.run(self.X_fit_, self.classes_[indices], epsilons=[attack.eps])
         return float(result.report.robust_accuracy[0])
 

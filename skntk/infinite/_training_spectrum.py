@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.fit_progress import FitProgress, no_progress
@@ -26,6 +27,7 @@ def training_spectrum(
     memory_limit: float | None = None,
     n_jobs: int | None = None,
     progress: FitProgress | None = None,
+    dtype: Any = None,
     **options: Any,
 ) -> Spectrum:
     """Compute a Gram matrix and decompose it in place.
@@ -50,6 +52,8 @@ def training_spectrum(
         Joblib workers that share the Gram matrix.
     progress : FitProgress, default=None
         Told of two stages, "gram" and "decompose".
+    dtype : dtype, default=None
+        Precision of the decomposition; None: that of `X`.
     **options : dict
         For `eigendecompose`.
 
@@ -60,8 +64,9 @@ def training_spectrum(
     """
     if n_matrices is None:
         n_matrices = 3 if n_components is None else 2
+    dtype = X.dtype if dtype is None else np.dtype(dtype)
     check_memory(
-        n_matrices * (n_rows or len(X)) ** 2 * X.itemsize,
+        n_matrices * (n_rows or len(X)) ** 2 * dtype.itemsize,
         what=what,
         n=len(X),
         remedy=remedy,
@@ -69,7 +74,7 @@ def training_spectrum(
     )
     stage = no_progress if progress is None else progress.stage
     with stage("gram", expansion.n_blocks(len(X))) as on_step:
-        gram = expansion.gram(X, n_jobs, on_step)
+        gram = expansion.gram(X, n_jobs, on_step).astype(dtype, copy=False)
     with stage("decompose", 1) as on_step:
         spectrum = eigendecompose(gram, n_components, overwrite=True, **options)
         on_step()

@@ -4,7 +4,7 @@ A solver is one module with a function from a `System` to a `Solution`, and a li
 of `_choice`.
 """
 
-from ._cg import conjugate_gradients
+from ._cg import conjugate_residuals
 from ._choice import SOLVERS, choose_solver, solve
 from ._cholesky import solve_cholesky
 from ._eigh import eigendecompose
@@ -21,7 +21,7 @@ __all__ = [
     "Spectrum",
     "System",
     "choose_solver",
-    "conjugate_gradients",
+    "conjugate_residuals",
     "eigendecompose",
     "flow_filter",
     "ill_conditioned",

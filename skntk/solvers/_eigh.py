@@ -65,11 +65,7 @@ def eigendecompose(
         values, vectors = scipy.linalg.eigh(
             gram.T, driver="evd", overwrite_a=overwrite, check_finite=False
         )
-    values = values[::-1]
-    return Spectrum(
-        np.where(values > rounding_floor(values), values, 0),
-        np.ascontiguousarray(vectors[:, ::-1]),
-    )
+    return Spectrum(values[::-1].copy(), np.ascontiguousarray(vectors[:, ::-1]))
 
 
 def _lanczos(

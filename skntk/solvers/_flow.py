@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 __all__ = ["flow_filter"]
 
 
-def flow_filter(eigenvalues: NDArray, time: float, alpha: float = 0.0) -> NDArray:
+def flow_filter(
+    eigenvalues: NDArray, time: float, alpha: float = 0.0, *, signed: bool = False
+) -> NDArray:
     r"""Filter :math:`\phi_t(\lambda) = (1 - e^{-(\lambda + \alpha) t}) / (\lambda + \alpha)`.
 
     The dual coefficients at time t are :math:`V \phi_t(\Lambda) V^T Y`.
@@ -16,26 +18,31 @@ def flow_filter(eigenvalues: NDArray, time: float, alpha: float = 0.0) -> NDArra
     Parameters
     ----------
     eigenvalues : ndarray of shape (n,)
-        Eigenvalues of the Gram matrix; tiny negative rounding is taken as 0.
+        Eigenvalues of the Gram matrix.
     time : float
         Gradient-flow time: learning rate times steps. May be infinite.
     alpha : float, default=0
         Ridge added to every eigenvalue.
+    signed : bool, default=False
+        Whether negative eigenvalues are those of an indefinite matrix, along which the flow
+        grows. False: they are the rounding of 0, and taken as 0.
 
     Returns
     -------
     phi : ndarray of shape (n,)
         In the dtype of `eigenvalues`. Its limit t where the rate is 0; at infinite
-        time 0 there instead, which is the pseudo-inverse.
+        time 0 there instead, which is the pseudo-inverse, and infinite where the rate is
+        negative.
     """
     # A finite time stays finite in float32, where 0 * inf would be NaN.
     time = time if np.isinf(time) else min(time, float(np.finfo(eigenvalues.dtype).max))
-    rate = np.maximum(eigenvalues, 0) + eigenvalues.dtype.type(alpha)
-    positive = rate > 0
-    safe = np.where(positive, rate, 1)
+    values = eigenvalues if signed else np.maximum(eigenvalues, 0)
+    rate = values + eigenvalues.dtype.type(alpha)
+    safe = np.where(rate == 0, 1, rate)
     with np.errstate(under="ignore", over="ignore"):
         if np.isinf(time):
-            return np.where(positive, 1 / safe, 0).astype(rate.dtype)
+            limit = np.where(rate < 0, np.inf, 1 / safe)
+            return np.where(rate == 0, 0, limit).astype(rate.dtype)
         progress = rate * time
-        early = progress < np.finfo(rate.dtype).eps / 4
+        early = np.abs(progress) < np.finfo(rate.dtype).eps / 4
         return np.where(early, time, -np.expm1(-progress) / safe).astype(rate.dtype)

@@ -93,7 +93,8 @@ class Solver:
     Attributes
     ----------
     solve : callable
-        (System, Options) -> Solution; raises for nothing that a matrix may be.
+        (System, Options) -> Solution; raises ValueError if K + alpha I is indefinite, and for
+        nothing else that a matrix may be.
     n_values : callable
         n -> values that it holds at once, those of the matrix included if it needs that stored.
     finite_time : bool

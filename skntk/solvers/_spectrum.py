@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning
 
 from ._flow import flow_filter
 
-__all__ = ["Spectrum", "ill_conditioned", "rounding_floor"]
+__all__ = ["Spectrum", "ill_conditioned", "indefinite", "negligible", "rounding_floor"]
 
 
 @dataclass(frozen=True)
@@ -20,36 +20,80 @@ class Spectrum:
     Attributes
     ----------
     eigenvalues : ndarray of shape (p,)
-        Descending and non-negative; what rounding has swamped is exactly 0.
+        Descending, as the decomposition gave them: those of a singular matrix are rounding error
+        of either sign in place of 0, and those of an indefinite one may be negative.
     eigenvectors : ndarray of shape (n, p)
     """
 
     eigenvalues: NDArray
     eigenvectors: NDArray
 
+    @property
+    def resolved(self) -> NDArray:
+        """Which eigenvalues, (p,), are more than rounding error."""
+        return np.abs(self.eigenvalues) > rounding_floor(self.eigenvalues)
+
     @np.errstate(under="ignore")
     def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
-        """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7)."""
+        """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7).
+
+        Raises
+        ------
+        ValueError
+            If the flow has no limit: `check_definite`.
+        """
         phi = self.filter(time, alpha)
         return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
 
     def filter(self, time: float, alpha: float) -> NDArray:
         """What the flow does to each eigenvalue, (p,): 0 to those that rounding has swamped."""
-        phi = flow_filter(self.eigenvalues, time, alpha)
-        if alpha == 0 or not self.hides_rounding(time, alpha):
-            # What rounding has swamped should move no prediction; filtered, it would be noise.
-            phi = np.where(self.eigenvalues > 0, phi, 0)
-        return phi
+        self.check_definite(time, alpha)
+        if alpha > 0 and self.hides_rounding(time, alpha):
+            return flow_filter(self.eigenvalues, time, alpha, signed=True)
+        # What rounding has swamped should move no prediction; filtered, it would be noise.
+        values = np.where(self.resolved, self.eigenvalues, 0)
+        return np.where(self.resolved, flow_filter(values, time, alpha, signed=True), 0)
 
     def hides_rounding(self, time: float, alpha: float) -> bool:
         """Whether eigenvalues below the rounding floor could not show at this time and ridge."""
-        floor = float(rounding_floor(self.eigenvalues))
+        floor = rounding_floor(self.eigenvalues)
         return 0 < alpha >= floor or (np.isfinite(time) and floor * time <= 1)
+
+    def check_definite(self, time: float, alpha: float, *, has_ridge: bool = True) -> None:
+        """Raise ValueError if the flow along a negative eigenvalue grows without bound.
+
+        At infinite time K + alpha I must be positive definite. A finite time only asks that the
+        growth, exp(-(lambda + alpha) t), is a number of the dtype.
+        """
+        values = self.eigenvalues
+        if not (values[self.resolved] < 0).any():
+            return
+        rate = float(values[-1]) + alpha
+        if np.isinf(time):
+            diverges = rate <= negligible(values)
+        else:
+            diverges = -rate * time > np.log(np.finfo(values.dtype).max) / 2
+        if diverges:
+            raise indefinite(float(values[-1]), float(values[0]), alpha, has_ridge=has_ridge)
+
+
+def negligible(eigenvalues: NDArray) -> float:
+    """Rounding error of a decomposition, by the eigenvalue of largest size."""
+    return 10 * np.finfo(eigenvalues.dtype).eps * float(np.abs(eigenvalues).max(initial=0))
 
 
 def rounding_floor(eigenvalues: NDArray) -> float:
-    """Size below which an eigenvalue is rounding error of the decomposition."""
-    return 10 * np.finfo(eigenvalues.dtype).eps * float(np.max(eigenvalues, initial=0))
+    """Size below which an eigenvalue is rounding error, of the decomposition or of the matrix.
+
+    How far the rounding of a matrix reaches is seen from its negative eigenvalues, if they are
+    so small that a positive semi-definite matrix may have them: up to the square root of the
+    machine epsilon, as kernels from a library of less accuracy do.
+    """
+    lowest = -float(eigenvalues.min(initial=0))
+    largest = float(np.abs(eigenvalues).max(initial=0))
+    if lowest > np.sqrt(np.finfo(eigenvalues.dtype).eps) * largest:
+        lowest = 0.0  # no rounding: the matrix is indefinite
+    return max(negligible(eigenvalues), lowest)
 
 
 def ill_conditioned(spectrum: Spectrum, *, has_ridge: bool = True) -> LinAlgWarning | None:
@@ -57,16 +101,34 @@ def ill_conditioned(spectrum: Spectrum, *, has_ridge: bool = True) -> LinAlgWarn
 
     `has_ridge` says whether the caller has a parameter `alpha` that could be set.
     """
-    values = spectrum.eigenvalues
-    n_lost = int(np.sum(values == 0))
-    if n_lost == 0:
+    values, resolved = spectrum.eigenvalues, spectrum.resolved
+    if resolved.all():
         return None
     floor = rounding_floor(values)
-    condition = values[0] / values[values > 0][-1] if values[0] > 0 else np.inf
+    kept = np.abs(values[resolved])
+    condition = kept.max() / kept.min() if len(kept) else np.inf
     ridge = f"Set alpha={10 * floor or 1:.0e} or more, or pass" if has_ridge else "Pass"
     return LinAlgWarning(
-        f"The Gram matrix is ill-conditioned: {n_lost} of its {len(values)} eigenvalues are "
-        f"below rounding error ({floor:.1e}) and were left out; the condition number of the "
-        f"rest is {condition:.1e}. Likely causes: (a) duplicate or collinear samples, "
-        f"(b) float32 input, (c) few features. {ridge} distinct samples or float64 input."
+        f"The Gram matrix is ill-conditioned: {np.sum(~resolved)} of its {len(values)} "
+        f"eigenvalues are below rounding error ({floor:.1e}) and were left out; the condition "
+        f"number of the rest is {condition:.1e}. Likely causes: (a) duplicate or collinear "
+        f"samples, (b) float32 input, (c) few features. {ridge} distinct samples or float64 "
+        "input."
+    )
+
+
+def indefinite(
+    smallest: float, largest: float, alpha: float, *, has_ridge: bool = True
+) -> ValueError:
+    """Error that K + alpha I is not positive definite; `smallest` may be an upper bound."""
+    if has_ridge:
+        remedy = (
+            f"Set alpha well above {-smallest:.2g} (it is {alpha:g}) or a shorter time, or pass"
+        )
+    else:
+        remedy = "Pass"
+    return ValueError(
+        f"The Gram matrix is indefinite: it has an eigenvalue of {smallest:.2g} or less (the "
+        f"largest is {largest:.2g}), far below rounding error, and training along it diverges. "
+        f"{remedy} a kernel that is positive semi-definite."
     )

@@ -893,3 +893,29 @@ def test_at_time_warns_as_a_fit_at_that_time_does():
     with pytest.warns(LinAlgWarning, match="ill-conditioned"):
         fitted = NTKClassifier("fc1", solver="eigh").fit(X, y)
     np.testing.assert_allclose(late.dual_coef_, fitted.dual_coef_, atol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", [NTKClassifier("fc1", solver="eigh"), NTKClassifierCV("fc1")])
+def test_what_is_fitted_is_not_the_callers(estimator):
+    X, y = draw_data()
+    clf = estimator.fit(X, y)
+    before = clf.decision_function(X[:5].copy())
+    Z = X[:5].copy()
+    X[:], y[:] = X[::-1].copy(), 0
+    np.testing.assert_array_equal(clf.decision_function(Z), before)
+    assert not np.shares_memory(clf.X_fit_, X)
+
+
+@pytest.mark.parametrize("estimator", [NTKClassifier, NTKClassifierCV])
+@pytest.mark.parametrize(
+    "spoil", [np.triu, lambda K: K[::-1].copy(), lambda K: K + 1e-4 * np.tri(24)]
+)
+def test_precomputed_kernels_are_symmetric(estimator, spoil):
+    X, y = draw_data()
+    K = FullyConnectedNTK(1)(X)
+    with pytest.raises(ValueError, match=r"not symmetric.*differ by up to.*BaggingClassifier"):
+        estimator("precomputed").fit(spoil(K), y)
+    rounding = K + 1e-14 * np.random.default_rng(0).random(K.shape)
+    estimator("precomputed", **({"alpha": 0.1} if estimator is NTKClassifier else {})).fit(
+        rounding, y
+    )

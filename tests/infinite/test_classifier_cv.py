@@ -7,7 +7,8 @@ from sklearn.model_selection import LeaveOneOut
 
 from skntk import NTKAttack, NTKClassifier, NTKClassifierCV
 from skntk._utils.targets import encode_targets, one_hot_or_sign
-from skntk.infinite._leave_one_out import HeldOutOutputs, LeaveOneOutMachine
+from skntk.infinite._leave_one_out import LeaveOneOut as HeldOut
+from skntk.infinite._leave_one_out import LeaveOneOutMachine
 from skntk.kernels import FullyConnectedNTK
 from skntk.solvers import eigendecompose
 
@@ -30,7 +31,7 @@ def test_outputs_are_those_of_refits(n_classes, alpha):
     X, y = samples(n_classes)
     targets = one_hot_or_sign(encode_targets(y)[1], n_classes, X.dtype)
     spectrum = eigendecompose(FullyConnectedNTK(1)(X))
-    outputs = HeldOutOutputs(spectrum, targets)(np.inf, alpha)
+    outputs = HeldOut(spectrum, targets).outputs(np.inf, alpha)
     for i, clf in refits(X, y, alpha=alpha):
         assert_allclose(outputs[i], np.ravel(clf.decision_function(X[[i]])), atol=1e-8)
 
@@ -42,8 +43,8 @@ def test_machines_and_their_gradients_are_those_of_refits(n_classes):
     classes, indices = encode_targets(y)
     targets = one_hot_or_sign(indices, n_classes, X.dtype)
     kernel, alpha = FullyConnectedNTK(1), 0.1
-    filtered = np.linalg.inv(kernel(X) + alpha * np.eye(len(X)))
-    machine = LeaveOneOutMachine.from_filter(kernel, X, filtered, targets, classes)
+    coefficients = HeldOut(eigendecompose(kernel(X)), targets).coefficients(np.inf, alpha)
+    machine = LeaveOneOutMachine(kernel, X, coefficients, classes)
     moved = X + 0.1
     cotangents = np.random.default_rng(0).standard_normal(machine.decision_function(moved).shape)
     gradient = machine.input_vjp(moved, cotangents)
@@ -88,15 +89,31 @@ def test_robust_scores_are_those_of_attacks_on_refits(method):
     assert attack.estimator is None
 
 
-def test_times_are_close_to_refits():
-    """An approximation, which is good where one sample matters little."""
-    X, y = samples(2, n=60)
-    times = [0.05, 1.0, np.inf]
-    clf = NTKClassifierCV("fc1", alphas=[0.0], times=times).fit(X, y)
-    for time, score in zip(times, clf.scores_[0], strict=True):
-        right = [fit.predict(X[[i]])[0] == y[i] for i, fit in refits(X, y, time=time)]
-        assert score == pytest.approx(np.mean(right), abs=0.05)
-    assert clf.time_ == times[np.argmax(clf.scores_[0])]
+def gram_of(name):
+    """Gram matrices, regular and not, and targets."""
+    X = np.random.default_rng(0).standard_normal((24, 3))
+    kernel = FullyConnectedNTK(1)
+    if name == "every sample twice":
+        X = np.repeat(X[:12], 2, axis=0)
+    elif name == "some samples twice":
+        X[1:6:2] = X[:6:2]
+    elif name == "linear":
+        kernel, X = FullyConnectedNTK(0, bias_std=0.0), X[:, :2]
+    return kernel(X), np.sign(np.random.default_rng(1).standard_normal((24, 2)))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 3.0])
+@pytest.mark.parametrize("time", [0.0, 0.01, 0.5, 5.0, 100.0, 1e18, np.inf])
+@pytest.mark.parametrize("name", ["regular", "every sample twice", "some samples twice", "linear"])
+def test_every_matrix_time_and_ridge_as_refits(name, time, alpha):
+    K, Y = gram_of(name)
+    held_out = HeldOut(eigendecompose(K.copy()), Y)
+    outputs, coefficients = held_out.outputs(time, alpha), held_out.coefficients(time, alpha)
+    for others, [i] in LeaveOneOut().split(K):
+        spectrum = eigendecompose(K[np.ix_(others, others)].copy())
+        refit = spectrum.coefficients(Y[others], time, alpha)
+        assert_allclose(outputs[i], K[i, others] @ refit, atol=1e-9)
+        assert_allclose(K @ coefficients[i], K[:, others] @ refit, atol=1e-9)
 
 
 def test_predicts_and_is_attacked_like_any_machine():

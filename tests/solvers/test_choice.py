@@ -96,3 +96,35 @@ def test_a_new_solver_is_a_function_and_a_line_in_the_table(monkeypatch):
         NTKClassifier("fc1", solver="lu", time=2.0).fit(X, y)
     with pytest.raises(MemoryError, match="solver='lu' for n=30"):
         NTKClassifier("fc1", solver="lu", memory_limit=1000).fit(X, y)
+
+
+def indefinite():
+    X = gaussian(60, 4)
+    return np.tanh(2 * X @ X.T - 1), gaussian(60, 2, seed=1)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_ridge_that_makes_an_indefinite_matrix_definite(name):
+    K, Y = indefinite()
+    alpha = 5 - np.linalg.eigvalsh(K)[0]
+    expected = np.linalg.solve(K + alpha * np.eye(60), Y)
+    solution = solve(name, System(K, Y, alpha), Options(tol=1e-13, random_state=0))
+    assert_allclose(solution.coefficients, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_an_indefinite_matrix_is_refused(name, alpha):
+    K, Y = indefinite()
+    with pytest.raises(ValueError, match=r"indefinite.*Set alpha"):
+        solve(name, System(K, Y, alpha), Options(random_state=0))
+
+
+def test_a_finite_time_of_an_indefinite_matrix_follows_the_equation():
+    K, Y = indefinite()
+    values, V = np.linalg.eigh(K)
+    expected = V @ (((1 - np.exp(-values * 0.3)) / values)[:, None] * (V.T @ Y))
+    solution = solve("eigh", System(K.copy(), Y, 0.0, 0.3), Options())
+    assert_allclose(solution.coefficients, expected, rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="shorter time"):
+        solve("eigh", System(K, Y, 0.0, 1e6), Options())

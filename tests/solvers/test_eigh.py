@@ -50,7 +50,7 @@ def test_decomposes(eigenvalues):
     spectrum = eigendecompose(gram)
     values, V = spectrum.eigenvalues, spectrum.eigenvectors
     assert_array_equal(gram, before)
-    assert (values >= 0).all()
+    assert (values[spectrum.resolved] > 0).all()
     assert (np.diff(values) <= 0).all()
     assert_allclose(values, np.sort(eigenvalues)[::-1], rtol=1e-10, atol=1e-13)
     assert_allclose(V.T @ V, np.eye(N), atol=1e-13)
@@ -73,9 +73,9 @@ def test_sizes_and_dtypes(n, dtype):
 
 def test_rounding_is_taken_for_zero():
     gram, _ = with_duplicates()
-    assert eigendecompose(gram).eigenvalues[-1] == 0
-    assert eigendecompose(gram.astype(np.float32)).eigenvalues[-1] == 0
-    assert_array_equal(eigendecompose(np.zeros((3, 3))).eigenvalues, 0)
+    assert not eigendecompose(gram).resolved[-1]
+    assert not eigendecompose(gram.astype(np.float32)).resolved[-1]
+    assert not eigendecompose(np.zeros((3, 3))).resolved.any()
 
 
 # F1
