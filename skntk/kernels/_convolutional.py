@@ -165,7 +165,8 @@ def _network(
     # Without a bias the kernel is homogeneous, and parallel images, scaled alike, have
     # distance 0 too; the difference of two norms would cancel.
     length_x, length_z = (jnp.where(b == 0, _length(images), 1) for images in (x, z))
-    x, z = x * safe_inverse(length_x), z * safe_inverse(length_z)
+    pixels = (None, None, None, ...)  # in full: JAX may be set to refuse fewer axes
+    x, z = x * safe_inverse(length_x)[pixels], z * safe_inverse(length_z)[pixels]
     n_channels = x.shape[2]
     distance = ((x - z) ** 2).sum(axis=2) / n_channels
     q_x, q_z = (x**2).sum(axis=2) / n_channels, (z**2).sum(axis=2) / n_channels
