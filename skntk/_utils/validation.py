@@ -112,7 +112,7 @@ def check_integer(name: str, value: Any, *, low: int) -> int:
 
 
 def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = -np.inf) -> Any:
-    """Return a scalar, or a float64 vector with one value a feature, all >= `low`."""
+    """Return a scalar, or a float64 vector with one value per feature, all >= `low`."""
     if np.ndim(value) == 0 and not isinstance(value, np.ndarray):
         return check_real(name, value, low=low)
     try:

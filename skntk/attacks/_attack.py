@@ -44,7 +44,7 @@ class AttackResult:
         Whether each is misclassified (or, if targeted, classified as its target). What
         succeeds at one budget succeeds at every budget that contains it.
     epsilons : ndarray of shape (E,) or (E, d)
-        The budgets; (E, d) if any was given as one value a feature.
+        The budgets; (E, d) if any was given as one value per feature.
     report : Bunch
         ``n_samples``; ``n_misclassified``, already without an attack; ``n_zero_gradient``,
         samples with no direction to go; ``n_not_finite``, samples with NaN outputs, which
@@ -80,7 +80,7 @@ class NTKAttack(BaseEstimator):
         pipeline's own input space. None, for `make_robust_scorer` and
         `robust_accuracy_score`: whatever is being scored.
     eps : float or array-like of shape (d,), default=8/255
-        Radius of the ball; one value a feature scales its axes, and a feature of 0 stays as it
+        Radius of the ball; one value per feature scales its axes, and a feature of 0 stays as it
         is. It is one budget: several are ``run(X, y, epsilons=[0.1, 0.2])``, whose
         `robust_accuracy` is drawn by `skntk.inspection.RobustAccuracyDisplay`.
     norm : {inf, 2}, default=inf
@@ -339,7 +339,7 @@ class _BatchSearch:
 
 
 def _check_budgets(epsilons: Any, n_features: int) -> NDArray:
-    """Budgets (E,), or (E, d) if any of them has one value a feature."""
+    """Budgets (E,), or (E, d) if any of them has one value per feature."""
     if isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
         raise TypeError(f"epsilons={epsilons!r} is not a sequence; give [{epsilons!r}].")
     budgets = [check_array_or_real("eps", eps, n_features, low=0.0) for eps in epsilons]

@@ -19,7 +19,7 @@ class AdversarialTraining(AttackSpecification):
     Parameters
     ----------
     eps : float or array-like of shape (d,)
-        Radius of the ball; one value a feature scales its axes.
+        Radius of the ball; one value per feature scales its axes.
     method : {"pgd", "fgsm"}, default="pgd"
         `max_iter` steps, or one of size `eps`.
     eps_step : float or array-like of shape (d,), default=None

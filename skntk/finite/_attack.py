@@ -14,7 +14,7 @@ from ._adversarial_training import AdversarialTraining
 __all__ = ["Budget", "ascend", "make_budget"]
 
 #: eps, size of a step, and the lowest and highest value of a feature or None; each of them a
-#: number, or an array with one value a feature.
+#: number, or an array with one value per feature.
 Budget = tuple[Any, Any, tuple[Any, Any] | None]
 
 

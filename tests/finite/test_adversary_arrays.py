@@ -1,4 +1,4 @@
-"""Adversaries with one value a feature, and those of a pipeline's input space."""
+"""Adversaries with one value per feature, and those of a pipeline's input space."""
 
 import numpy as np
 import pytest
