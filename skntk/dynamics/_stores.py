@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from ._snapshots import SnapshotError, SnapshotStore
+from .._utils.snapshots import SnapshotError, SnapshotStore
 
 __all__ = ["Checkpoint", "DirectoryStore", "KernelStore", "MemoryStore"]
 

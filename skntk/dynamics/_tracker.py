@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +15,7 @@ from sklearn.utils import check_array
 
 from .._utils.frames import framed_like
 from .._utils.precision import own_precision
+from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
 from .._utils.validation import check_boolean, check_integer
 from ..finite._adversarial_training import AdversarialTraining
 from ..finite._outputs import attack
@@ -29,7 +29,6 @@ from ..networks._function import (
     refuse_untrainable,
 )
 from ._record import KernelRecord
-from ._snapshots import SnapshotError, SnapshotStore
 from ._stores import DirectoryStore, KernelStore, MemoryStore
 
 __all__ = ["KernelDynamicsTracker"]
@@ -241,7 +240,7 @@ class KernelDynamicsTracker:
             attacked = X if self.adversary is None else attack(self.adversary)
             return tangent_gram(network, params, {}, attacked)
 
-        self._record(step, n_outputs, _hash_of(*leaves, repr(self.adversary)), kernel)
+        self._record(step, n_outputs, hash_of(*leaves, repr(self.adversary)), kernel)
 
     # --- scikit-learn's fit callback -----------------------------------------------------
 
@@ -291,7 +290,7 @@ class KernelDynamicsTracker:
                 X = self._framed(estimator.attack(X, self.y, adversary))
             return estimator.empirical_ntk(X)
 
-        network = _hash_of(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
+        network = hash_of(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
         self._record(int(estimator.n_epochs_), n_outputs, network, kernel)
 
     def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
@@ -353,7 +352,7 @@ class KernelDynamicsTracker:
     def _settings(self) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "batch": _hash_of(self.X),
+            "batch": hash_of(self.X),
             "n_samples": self.n_samples,
             "labels": None if self.labels is None else self.labels.tolist(),
             "every": self.every,
@@ -375,12 +374,3 @@ def _check_top(top: Any) -> tuple[int, ...]:
 def _as_json(y: NDArray) -> NDArray:
     """Labels as JSON can keep them: numbers and strings as they are, all else as text."""
     return y if y.dtype.kind in "biufU" else np.array([str(label) for label in y.tolist()])
-
-
-def _hash_of(*arrays: Any) -> str:
-    """SHA-256 of arrays and strings, their types and shapes."""
-    digest = hashlib.sha256()
-    for array in map(np.asarray, arrays):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ from .._utils.copying import copy_module
 from .._utils.pickling import PickledByValue
 from .._utils.precision import own_precision
 from .._utils.targets import encode_targets, label_indices
-from .._utils.validation import check_integer, check_option
+from .._utils.validation import check_boolean, check_integer, check_option, check_table
 from ..networks._function import (
     Network,
     as_numpy,
@@ -86,6 +86,13 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         random numbers. Two fits of five epochs then equal one of ten.
     verbose : int, default=0
         Print a line every epoch if positive.
+    checkpoint : path, default=None
+        Directory in which the state of training is kept after every epoch: network, optimiser,
+        random numbers and history. Written whole or not at all, checked when read, never pickled.
+    resume : bool, default=False
+        Whether `fit` goes on from the last state in `checkpoint`, to the same bits as without
+        the interruption, until `max_epochs` are trained in all. A tracker that is given its own
+        directory, and ``resume=True``, goes on as well.
 
     Attributes
     ----------
@@ -141,6 +148,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
+        checkpoint: Any = None,
+        resume: bool = False,
     ) -> None:
         self.module = module
         self.input_shape = input_shape
@@ -156,6 +165,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
+        self.resume = resume
 
     @classmethod
     def from_params(
@@ -270,6 +281,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, X_val: Any, y_val: Any, continuing: bool) -> None:
         X = flattened(X, self.input_shape)
+        check_table(X)
         given = X, y
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", reset=not continuing
@@ -284,7 +296,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             self._resume(X.dtype)
         else:
             self._initialise(X, classes)
-        with own_precision():
+        with own_precision(), self._open_checkpoints(X, labels):
             self._train(X, labels, validation, given)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -313,6 +325,14 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         check_integer("max_epochs", self.max_epochs, low=0)
         if self.linearize_at is not None:
             check_integer("linearize_at", self.linearize_at, low=0)
+        check_boolean("resume", self.resume)
+        if self.resume and self.checkpoint is None:
+            raise ValueError("resume=True needs a checkpoint; give the directory of the first fit.")
+        if self.warm_start and self.checkpoint is not None:
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} and warm_start=True both say where training goes "
+                "on from; give one of them."
+            )
         for name in ("adversary", "validation_adversary"):
             if getattr(self, name) is not None:
                 check_adversary(name, getattr(self, name))

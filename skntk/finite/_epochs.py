@@ -14,6 +14,7 @@ from .._utils.targets import classify
 from .._utils.warnings import warn_user
 from ..networks._function import as_numpy
 from ._adversarial_training import AdversarialTraining
+from ._checkpoints import CheckpointMixin
 from ._optimizer import init_optimizer, optimizer_key
 from ._outputs import attack, decision_outputs
 from ._prediction import NetworkMixin
@@ -25,7 +26,7 @@ __all__ = ["TrainingMixin"]
 _HOPELESS = 100.0
 
 
-class TrainingMixin(CallbackSupportMixin, NetworkMixin):
+class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
     """Training from the state that an estimator is in, with its parameters."""
 
     _optimizer: Any
@@ -40,10 +41,12 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
             self._optimizer_state = init_optimizer(optimizer, self.params_, rate)
         task = {"estimator": self, "X": given[0], "y": given[1]}
         state = task | {"reconstruction_attributes": self._fitted_attributes}
-        root = self._init_callback_context(max_subtasks=self.max_epochs)
-        root.call_on_fit_task_begin(**state)
         first = self.n_epochs_
-        for _ in range(self.max_epochs):
+        last = first + self.max_epochs
+        self._restore_checkpoint()
+        root = self._init_callback_context(max_subtasks=max(0, last - self.n_epochs_))
+        root.call_on_fit_task_begin(**state)
+        for _ in range(self.n_epochs_, last):
             context = root.subcontext(task_name="epoch").call_on_fit_task_begin(**state)
             if self.n_epochs_ == self.linearize_at:
                 self.anchor_ = self.params_
@@ -63,7 +66,9 @@ class TrainingMixin(CallbackSupportMixin, NetworkMixin):
             if self.n_epochs_ == first + 1:
                 self._warn_of_scale(float(loss), X)
             self._record(float(loss), X, labels, validation)
-            if context.call_on_fit_task_end(**state):
+            stop = context.call_on_fit_task_end(**state)
+            self._save_checkpoint()  # after callbacks have recorded what they record
+            if stop:
                 break
         root.call_on_fit_task_end(**state)
 

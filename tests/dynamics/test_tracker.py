@@ -29,8 +29,8 @@ from sklearn.linear_model import LogisticRegression
 
 import skntk.dynamics._record
 from skntk import AdversarialTraining, FlaxClassifier, KernelDynamicsTracker
+from skntk._utils.snapshots import SnapshotStore
 from skntk.dynamics import SnapshotError
-from skntk.dynamics._snapshots import SnapshotStore
 from skntk.kernels import EmpiricalNTK
 from skntk.networks import TwoLayerReLU
 
@@ -601,7 +601,7 @@ def test_a_full_disk_stops_training_and_loses_nothing(tmp_path, monkeypatch, uni
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(skntk.dynamics._snapshots.os, "fsync", full)
+        patch.setattr(skntk._utils.snapshots.os, "fsync", full)
         with pytest.raises(OSError, match=r"No space left.*bytes.*step-0000000003"):
             train(tracker, 6)
     np.testing.assert_array_equal(tracker.steps_, [0, 1, 2])
@@ -662,7 +662,7 @@ def test_loading_nothing(tmp_path):
     make_tracker(directory=tmp_path / "new")
     with pytest.raises(SnapshotError, match="no checkpoint that can be read"):
         KernelDynamicsTracker.load(tmp_path / "new")
-    skntk.dynamics._snapshots.SnapshotStore(tmp_path / "other", {"a": 1})
+    skntk._utils.snapshots.SnapshotStore(tmp_path / "other", {"a": 1})
     with pytest.raises(SnapshotError, match="of this version"):
         KernelDynamicsTracker.load(tmp_path / "other")
 

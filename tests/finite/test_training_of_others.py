@@ -82,6 +82,7 @@ def test_every_optimiser_of_the_list_trains():
     for name in _NAMES:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Specifying a key", UserWarning)  # of noisy_sgd
+            warnings.simplefilter("ignore", DeprecationWarning)  # of names that Optax drops
             clf = network(optimizer=name, learning_rate=1e-3, max_epochs=2).fit(X, y)
         assert np.isfinite(clf.history_["loss"]).all(), name
 

@@ -1,4 +1,4 @@
-"""Kernels on disk: written whole or not at all, checked when read, never pickled.
+"""Arrays on disk: written whole or not at all, checked when read, never pickled.
 
 A snapshot is an .npz of plain arrays and a JSON manifest. The name of the .npz holds the
 start of its SHA-256, and the manifest, written after it, the whole of that, its size, its
@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._lock import DirectoryLock, SnapshotError
+from .lock import DirectoryLock, SnapshotError
 
-__all__ = ["SnapshotError", "SnapshotStore"]
+__all__ = ["SnapshotError", "SnapshotStore", "hash_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TEMPORARY = re.compile(rf"\.{_NAME.pattern}\.(json|[0-9a-f]{{16}}\.npz)\.[0-9]+\.tmp")
@@ -141,6 +141,13 @@ class SnapshotStore:
             left_behind = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.npz")
             self._remove(left_behind, keep=data_path.name)
 
+    def discard(self, name: str) -> None:
+        """Remove a snapshot that a later one has made needless."""
+        with self.writing():
+            # Without its manifest the data is nobody's, so that is what goes first.
+            self._manifest_path(name).unlink(missing_ok=True)
+            self._remove(re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.npz"))
+
     def _holds(self, name: str, manifest: dict[str, Any]) -> bool:
         """Whether this very snapshot is there; SnapshotError if another one is."""
         if not os.path.lexists(self._manifest_path(name)):
@@ -214,6 +221,15 @@ class SnapshotStore:
         for file in os.listdir(self.directory):
             if pattern.fullmatch(file) and file != keep:
                 (self.directory / file).unlink(missing_ok=True)
+
+
+def hash_of(*arrays: Any) -> str:
+    """SHA-256 of arrays and strings, their types and shapes."""
+    digest = hashlib.sha256()
+    for array in map(np.asarray, arrays):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _read_settings(directory: Path) -> dict[str, Any]:

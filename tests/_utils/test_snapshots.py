@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skntk.dynamics import SnapshotError, _snapshots
-from skntk.dynamics._snapshots import SnapshotStore
+from skntk._utils import snapshots as _snapshots
+from skntk._utils.snapshots import SnapshotStore
+from skntk.dynamics import SnapshotError
 
 SETTINGS = {"batch": "abc", "top": [10, 20], "labels": ["a", "b"]}
 ARRAYS = {
@@ -585,9 +586,9 @@ def test_disk_full_before_the_manifest(store, monkeypatch):
 PROGRAM = """
 import importlib, resource, sys, types
 import numpy as np
-sys.modules["dynamics"] = package = types.ModuleType("dynamics")
+sys.modules["utils"] = package = types.ModuleType("utils")
 package.__path__ = [sys.argv[1]]
-snapshots = importlib.import_module("dynamics._snapshots")
+snapshots = importlib.import_module("utils.snapshots")
 store = snapshots.SnapshotStore(sys.argv[2], {"run": 1}, resume=True)
 def arrays(step):
     return {"kernel": np.random.default_rng(step).normal(size=(n, n)), "step": np.array(step)}

@@ -1,0 +1,152 @@
+"""Checkpoints of a training, from which it goes on after an interruption to the same bits."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
+
+__all__ = ["CheckpointMixin"]
+
+_FORMAT = "skntk training 1"
+#: The last one, and the one before in case the last is damaged.
+_KEPT = 2
+#: Trees that are kept, and the attribute whose structure each has.
+_TREES = {
+    "params_": "params_",
+    "constants_": "constants_",
+    "origin_": "params_",
+    "anchor_": "params_",
+    "_optimizer_state": "_optimizer_state",
+}
+
+
+class CheckpointMixin:
+    """Keeps the state of a training in a directory after every epoch, and puts it back."""
+
+    checkpoint: Any
+    resume: bool
+    n_epochs_: int
+    history_: dict[str, NDArray]
+    _random: np.random.RandomState
+    _checkpoints: SnapshotStore | None = None
+
+    @contextmanager
+    def _open_checkpoints(self, X: NDArray, labels: NDArray) -> Iterator[None]:
+        """Context of the training, in which no other process writes to the directory."""
+        if self.checkpoint is None:
+            yield
+            return
+        settings = self._checkpoint_settings(X, labels)
+        self._checkpoints = SnapshotStore(self.checkpoint, settings, resume=self.resume)
+        try:
+            with self._checkpoints.writing():
+                yield
+        finally:
+            del self._checkpoints
+
+    def _checkpoint_settings(self, X: NDArray, labels: NDArray) -> dict[str, Any]:
+        """All that training depends on, as far as it can be told in another process."""
+        estimator: Any = self
+        names = ("loss", "batch_size", "linearize_at", "centered", "input_shape")
+        described = ("module", "optimizer", "learning_rate", "random_state")
+        return {
+            "format": _FORMAT,
+            "data": hash_of(X, labels),
+            "weights": [list(leaf.shape) for leaf in jax.tree.leaves(estimator.params_)],
+            "adversary": repr(estimator.adversary),
+            **{name: repr(getattr(self, name)) for name in names},
+            **{name: _described(getattr(self, name)) for name in described},
+        }
+
+    def _save_checkpoint(self) -> None:
+        store = self._checkpoints
+        if store is None:
+            return
+        arrays = {f"history {name}": values for name, values in self.history_.items()}
+        for name in _TREES:
+            tree = getattr(self, name)
+            for k, leaf in enumerate([] if tree is None else jax.tree.leaves(tree)):
+                arrays[f"{name} {k}"] = _encoded(leaf)
+        random = self._random.get_state(legacy=False)
+        state = random.pop("state")
+        arrays["random"] = state.pop("key")
+        absent = [name for name in _TREES if getattr(self, name) is None]
+        store.save(_name(self.n_epochs_), arrays, random=random | {"state": state}, absent=absent)
+        for name in store.names()[:-_KEPT]:
+            store.discard(name)
+
+    def _restore_checkpoint(self) -> None:
+        """Put back the last state that can be read; none: leave what is there."""
+        store = self._checkpoints
+        for name in reversed([] if store is None else store.names()):
+            assert store is not None
+            try:
+                arrays, facts = store.load(name)
+            except SnapshotError as error:
+                warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=2)
+            else:
+                self._put_back(int(name.removeprefix("epoch-")), arrays, facts)
+                return
+
+    def _put_back(self, n_epochs: int, arrays: dict[str, NDArray], facts: dict[str, Any]) -> None:
+        trees = {}
+        for name, like in _TREES.items():
+            leaves, structure = jax.tree.flatten(getattr(self, like))
+            stored = [arrays[f"{name} {k}"] for k in range(len(leaves)) if f"{name} {k}" in arrays]
+            if name in facts["absent"]:
+                trees[name] = None
+            elif len(stored) != len(leaves):
+                raise SnapshotError(
+                    f"The checkpoint of epoch {n_epochs} is of a network with other {name}; use "
+                    "the same module and optimizer, or another directory."
+                )
+            else:
+                decoded = map(_decoded, stored, leaves)
+                trees[name] = jax.tree.unflatten(structure, decoded)
+        self.__dict__.update(trees)
+        prefix = "history "
+        found = (key for key in arrays if key.startswith(prefix))
+        self.history_ = {key.removeprefix(prefix): arrays[key] for key in found}
+        self.n_epochs_ = n_epochs
+        random = facts["random"]
+        self._random.set_state(random | {"state": random["state"] | {"key": arrays["random"]}})
+
+
+def _name(n_epochs: int) -> str:
+    return f"epoch-{n_epochs:010d}"
+
+
+def _described(value: Any) -> str:
+    """Text that is the same in another process: of functions and modules, their names."""
+    if value is None or isinstance(value, str | int | float):
+        return repr(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+def _encoded(leaf: Any) -> NDArray:
+    """Array of a type that NumPy writes without pickling."""
+    if _is_key(leaf):
+        return np.asarray(jax.random.key_data(leaf))
+    array = np.asarray(leaf)
+    if array.dtype.kind in "biufc":
+        return array
+    return array.view(f"u{array.dtype.itemsize}")  # such as bfloat16
+
+
+def _decoded(array: NDArray, like: Any) -> Any:
+    if _is_key(like):
+        return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=jax.random.key_impl(like))
+    dtype = np.asarray(like).dtype
+    return array if dtype == array.dtype or dtype.kind in "biufc" else array.view(dtype)
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,154 @@
+"""A training that was killed or interrupted goes on from its last epoch, to the same bits."""
+
+import pickle
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+import optax
+from flax import linen as nn
+
+from skntk import AdversarialTraining, FlaxClassifier, KernelDynamicsTracker
+from skntk.dynamics import SnapshotError
+from skntk.finite import _training
+
+X = np.random.default_rng(0).random((12, 4))
+y = np.arange(12) % 2
+
+OPTIONS = {
+    "adam": {"optimizer": "adam"},
+    "half precision": {"optimizer": optax.adam(0.1, mu_dtype=jax.numpy.bfloat16)},
+    "centred": {"centered": True},
+    "linearised": {"linearize_at": 2},
+    "adversarial": {"adversary": AdversarialTraining(0.1, max_iter=2)},
+}
+
+
+def network(**parameters):
+    options = {"learning_rate": 0.1, "random_state": 0, "batch_size": 5, "max_epochs": 5}
+    return FlaxClassifier(nn.Dense(1), **(options | parameters))
+
+
+class Interruption:
+    """Breaks off training in the middle of an epoch, after so many steps."""
+
+    def __init__(self, patch, steps):
+        self.steps, self.count = steps, 0
+        self.step = _training._descend
+        patch.setattr(_training, "_descend", self)
+
+    def __call__(self, *arguments):
+        self.count += 1
+        if self.count > self.steps:
+            raise KeyboardInterrupt
+        return self.step(*arguments)
+
+
+def assert_same_training(a, b):
+    assert a.n_epochs_ == b.n_epochs_
+    for name in ("params_", "_optimizer_state", "origin_", "anchor_"):
+        left, right = (jax.tree.leaves(getattr(clf, name)) for clf in (a, b))
+        for one, other in zip(left, right, strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    for name in a.history_.keys() | b.history_.keys():
+        np.testing.assert_array_equal(a.history_[name], b.history_[name])
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_an_interrupted_training_goes_on_to_the_same_bits(options, tmp_path, monkeypatch):
+    whole = network(**options).fit(X, y, X, y)
+    clf = network(checkpoint=tmp_path / "run", **options)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        Interruption(patch, steps=10)  # three a whole epoch: in the fourth
+        clf.fit(X, y, X, y)
+    assert not hasattr(clf, "params_")
+    with pytest.raises(SnapshotError, match="resume=True"):
+        clf.fit(X, y, X, y)
+    with monkeypatch.context() as patch:
+        counted = Interruption(patch, steps=100)
+        clf.set_params(resume=True).fit(X, y, X, y)
+    assert counted.count == 6  # the two epochs that were not whole
+    assert_same_training(clf, whole)
+    # What is finished is not trained again; more epochs go on from there.
+    assert_same_training(clf.fit(X, y, X, y), whole)
+    longer = network(**(options | {"max_epochs": 7})).fit(X, y, X, y)
+    assert_same_training(clf.set_params(max_epochs=7).fit(X, y, X, y), longer)
+    pickle.dumps(clf)
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = sys.argv[3:]
+from test_checkpoints import X, y, network, KernelDynamicsTracker, _training
+step, steps = _training._descend, []
+def descend(*arguments):
+    steps.append(1)
+    if len(steps) > 11:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(*arguments)
+_training._descend = descend
+tracker = KernelDynamicsTracker(X[:5], top=2, directory=sys.argv[2])
+network(checkpoint=sys.argv[1]).set_callbacks(tracker).fit(X, y)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_training_goes_on_with_its_tracker(tmp_path, monkeypatch):
+    run, kernels = tmp_path / "run", tmp_path / "kernels"
+    command = [sys.executable, "-c", KILLED, str(run), str(kernels), *sys.path]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    whole_tracker = KernelDynamicsTracker(X[:5], top=2)
+    whole = network().set_callbacks(whole_tracker).fit(X, y)
+    tracker = KernelDynamicsTracker(X[:5], top=2, directory=kernels, resume=True)
+    with monkeypatch.context() as patch:
+        counted = Interruption(patch, steps=100)
+        clf = network(checkpoint=run, resume=True).set_callbacks(tracker).fit(X, y)
+    assert counted.count == 6  # epochs 4 and 5; 4 was broken off in its last step
+    assert_same_training(clf, whole)
+    np.testing.assert_array_equal(tracker.steps_, whole_tracker.steps_)
+    for step in tracker.steps_:
+        np.testing.assert_array_equal(tracker.kernel(step), whole_tracker.kernel(step))
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    whole = network().fit(X, y)
+    network(checkpoint=tmp_path, max_epochs=4).fit(X, y)
+    names = sorted(path.name for path in tmp_path.glob("epoch-*.npz"))
+    assert len(names) == 2  # the last, and one in case it is damaged
+    (tmp_path / names[-1]).write_bytes(b"damaged")
+    with pytest.warns(RuntimeWarning, match="epoch-0000000004.*damaged"):
+        clf = network(checkpoint=tmp_path, resume=True).fit(X, y)
+    assert_same_training(clf, whole)
+
+
+CHANGED = {
+    "loss": {"loss": "squared_error"},
+    "optimizer": {"optimizer": "adam"},
+    "learning_rate": {"learning_rate": 0.2},
+    "adversary": {"adversary": AdversarialTraining(0.1)},
+    "random_state": {"random_state": 1},
+}
+
+
+@pytest.mark.parametrize("name, options", CHANGED.items())
+def test_another_training_is_not_mixed_in(name, options, tmp_path):
+    network(checkpoint=tmp_path, max_epochs=1).fit(X, y)
+    with pytest.raises(SnapshotError, match=f"different {name};"):
+        network(checkpoint=tmp_path, resume=True, **options).fit(X, y)
+    with pytest.raises(SnapshotError, match="different data;"):
+        network(checkpoint=tmp_path, resume=True).fit(X[::-1], y)
+
+
+def test_parameters_that_do_not_go_together():
+    with pytest.raises(ValueError, match="resume=True needs a checkpoint"):
+        network(resume=True).fit(X, y)
+    with pytest.raises(ValueError, match="warm_start=True both say"):
+        network(checkpoint="run", warm_start=True).fit(X, y)
