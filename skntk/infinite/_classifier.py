@@ -40,6 +40,9 @@ from ._training_spectrum import training_spectrum
 
 __all__ = ["NTKClassifier"]
 
+#: Rows of a Gram matrix whose decomposition takes so long that it should not come as a surprise.
+_LONG = 10_000
+
 
 class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     r"""Infinitely wide network trained by gradient flow, at any time, in closed form.
@@ -309,6 +312,14 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 "at_time needs the eigendecomposition, which solver='cholesky' and 'cg' do not "
                 "make of a precomputed kernel; fit with solver='eigh'."
+            )
+        if len(self._targets) > _LONG:
+            warn_user(
+                UserWarning(
+                    f"at_time decomposes the Gram matrix of {len(self._targets):,} rows now, once, "
+                    "which takes minutes and reports no progress. Fit with solver='eigh' to have "
+                    "it done, and reported, by fit."
+                )
             )
         return training_spectrum(
             self._expansion(),

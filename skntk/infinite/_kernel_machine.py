@@ -15,11 +15,12 @@ from .._utils.targets import OutputClassifierMixin, as_columns
 from .._utils.validation import check_table
 from ..kernels import resolve_kernel
 from ._expansion import Expansion, Pairs, Precomputed
+from ._kernel_parameters import KernelParametersMixin
 
 __all__ = ["KernelMachineMixin"]
 
 
-class KernelMachineMixin(OutputClassifierMixin, ClassifierMixin):
+class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, ClassifierMixin):
     """Outputs and input gradients from `kernel_`, `X_fit_` and `dual_coef_`."""
 
     kernel_: Any  # NeuralTangentKernel, or None if it is precomputed

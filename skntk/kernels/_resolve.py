@@ -11,7 +11,7 @@ from ._fully_connected import FullyConnectedNTK
 from ._images import guess_image_shape
 from ._two_layer import TwoLayerNTK
 
-__all__ = ["KERNEL_NAMES", "resolve_kernel"]
+__all__ = ["KERNEL_NAMES", "named_kernel", "resolve_kernel"]
 
 _FACTORIES: dict[str, Callable[[int], NeuralTangentKernel]] = {
     "fc1": lambda _: FullyConnectedNTK(1),
@@ -36,6 +36,13 @@ def _convolutional(name: str, n_features: int) -> ConvolutionalNTK:
             "image_shape=(height, width, channels))."
         )
     return ConvolutionalNTK(int(name[-1]), image_shape=image_shape)
+
+
+def named_kernel(name: Any) -> NeuralTangentKernel | None:
+    """Kernel of a name that stands for the same one whatever the data, else None."""
+    if not isinstance(name, str) or name not in _FACTORIES or name.startswith("conv"):
+        return None
+    return _FACTORIES[name](0)
 
 
 def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
