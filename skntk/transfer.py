@@ -70,7 +70,7 @@ def follow_transfer(
     ValueError
         If the network's training has no matching time, or `epochs` does not increase.
     """
-    _check(network, epochs)
+    _check(network, kernel, epochs)
     n = len(np.asarray(y))
     steps = 1 if network.batch_size is None else -(-n // min(network.batch_size, n))
     network = clone(network).set_params(warm_start=True)
@@ -105,7 +105,12 @@ def follow_transfer(
     return Bunch(**arrays, network=network, kernel=kernel)
 
 
-def _check(network: Any, epochs: Sequence[int]) -> None:
+def _check(network: Any, kernel: Any, epochs: Sequence[int]) -> None:
+    if not hasattr(kernel, "at_time"):
+        raise TypeError(
+            f"kernel is a {type(kernel).__name__}, which has no at_time(time) to follow the "
+            "network by; give an NTKClassifier, of a Pipeline its last step."
+        )
     for epoch in epochs:
         check_integer("epochs", epoch, low=1)
     if len(epochs) == 0 or (np.diff(epochs) <= 0).any():

@@ -9,8 +9,10 @@ pytest.importorskip("optax")
 
 import optax
 from scipy.special import expit, softmax
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skntk import FlaxClassifier, NTKAttack, NTKClassifier
+from skntk import FlaxClassifier, NTKAttack, NTKClassifier, NTKClassifierCV
 from skntk.metrics import gradient_cosine_similarity, robust_accuracy_score
 from skntk.networks import TwoLayerReLU
 from skntk.transfer import follow_transfer
@@ -258,3 +260,11 @@ def test_white_box_is_at_least_as_strong_as_transfer(trained, norm):
         own = robust_accuracy_score(net, X, y, NTKAttack(net, **options))
         transferred = robust_accuracy_score(net, X, y, NTKAttack(kernel, **options))
         assert own <= transferred + 1 / 60
+
+
+def test_a_kernel_that_cannot_be_asked_at_a_time_is_refused_before_training():
+    X, y = np.eye(4), np.arange(4) % 2
+    network = FlaxClassifier(TwoLayerReLU(4), loss="squared_error", batch_size=None)
+    for kernel in (make_pipeline(StandardScaler(), NTKClassifier()), NTKClassifierCV()):
+        with pytest.raises(TypeError, match=f"{type(kernel).__name__}, which has no at_"):
+            follow_transfer(network, kernel, X, y, X, y, epochs=[1], eps=0.1)

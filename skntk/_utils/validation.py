@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 __all__ = [
     "check_array_or_real",
@@ -32,6 +33,8 @@ def check_table(X: Any) -> None:
     TypeError
         For a loader of batches, or a DataFrame of sparse columns.
     """
+    if scipy.sparse.issparse(X):
+        return
     kind = type(X).__name__
     if hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__"):
         raise TypeError(

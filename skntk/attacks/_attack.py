@@ -340,7 +340,8 @@ class _BatchSearch:
 
 def _check_budgets(epsilons: Any, n_features: int) -> NDArray:
     """Budgets (E,), or (E, d) if any of them has one value per feature."""
-    if isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
+    is_number = isinstance(epsilons, np.ndarray) and epsilons.ndim == 0
+    if is_number or isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
         raise TypeError(f"epsilons={epsilons!r} is not a sequence; give [{epsilons!r}].")
     budgets = [check_array_or_real("eps", eps, n_features, low=0.0) for eps in epsilons]
     if not budgets:

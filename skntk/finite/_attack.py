@@ -51,7 +51,8 @@ def ascend(
         others = jax.nn.logsumexp(jnp.where(is_label, -jnp.inf, logits), axis=1)
         return jnp.sum(others - jnp.sum(jnp.where(is_label, logits, 0), axis=1))
 
-    eps, step_size, clip_values = budget
+    # Arrays in the precision of the samples, which they would otherwise lift to their own.
+    eps, step_size, clip_values = jax.tree.map(lambda v: jnp.asarray(v, x.dtype), budget)
     gradient = jax.grad(objective)(points)
     points = points + step_size * _steepest(norm, gradient, step_size)
     points = x + _project(norm, eps, points - x)

@@ -101,13 +101,15 @@ def conjugate_residuals(
     """
     scale = _norms(targets)
     scale = np.where(scale > 0, scale, 1)
-    shift = targets.dtype.type(alpha)
+    # Of a huge ridge no square must be taken: the system is solved in units of it.
+    unit = targets.dtype.type(max(1.0, alpha))
+    shift = targets.dtype.type(alpha / unit)
     k = targets.shape[1]
     best = ConjugateResiduals(np.zeros_like(targets), _norms(targets) / scale, np.zeros(k, bool))
 
     def apply(vectors: NDArray) -> NDArray:
         """Product, noting what it says about the matrix."""
-        image = product(vectors) + shift * vectors
+        image = product(vectors) / unit + shift * vectors
         norms = _norms(vectors)
         seen = norms > 0
         if seen.any():
@@ -118,7 +120,7 @@ def conjugate_residuals(
 
     apply(np.ones((len(targets), 1), targets.dtype))  # near the eigenvector of most kernels
     while not best.finished(tol).all() and best.n_iter < max_iter and not best.is_indefinite():
-        descent = _Descent(apply, best, targets, scale, precondition, tol)
+        descent = _Descent(apply, best, targets, scale, precondition or np.copy, tol)
         found = descent.run(max_iter, on_step)
         # By rounding, the residual carried along drifts from the true one: go on from that.
         reached = _norms(targets - apply(found.coefficients)) / scale
@@ -130,6 +132,8 @@ def conjugate_residuals(
         best.least_squares = found.least_squares
         if not gained[~best.finished(tol)].any():
             break
+    best.coefficients /= unit
+    best.norm, best.curvature = best.norm * float(unit), best.curvature * float(unit)
     return best
 
 
@@ -155,11 +159,11 @@ class _Descent:
         state: ConjugateResiduals,
         targets: NDArray,
         scale: NDArray,
-        precondition: Operator | None,
+        precondition: Operator,
         tol: float,
     ):
         self.apply, self.state, self.scale, self.tol = apply, state, scale, tol
-        self.precondition = precondition or np.copy
+        self.precondition = precondition
         self.coefficients = state.coefficients.copy()
         started = bool(self.coefficients.any())
         self.residual = targets - apply(self.coefficients) if started else targets.copy()

@@ -79,7 +79,7 @@ class Spectrum:
 
 def negligible(eigenvalues: NDArray) -> float:
     """Rounding error of a decomposition, by the eigenvalue of largest size."""
-    return 10 * np.finfo(eigenvalues.dtype).eps * float(np.abs(eigenvalues).max(initial=0))
+    return 10 * float(np.finfo(eigenvalues.dtype).eps) * float(np.abs(eigenvalues).max(initial=0))
 
 
 def rounding_floor(eigenvalues: NDArray) -> float:

@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 import scipy.sparse
 import skops.io
-from helpers import Compilations, SmallBlocks
+from helpers import Compilations, SmallBlocks, gaussian
 from hypothesis import given
 from hypothesis import strategies as st
 from joblib import Parallel, delayed
@@ -755,7 +755,7 @@ BAD_SAMPLES = {
     "nan": (lambda X: spoiled(X, np.nan), ValueError, "X contains NaN"),
     "inf": (lambda X: spoiled(X, -np.inf), ValueError, "X contains infinity"),
     "vector": (lambda X: X[:, 0], ValueError, "Expected 2D array, got 1D"),
-    "images": (lambda X: X[:, :, None], ValueError, "dim 3"),
+    "images": (lambda X: X[:, :, None], ValueError, r"X\.reshape\(len\(X\), -1\)"),
     "scalar": (lambda X: 0.5, ValueError, "Expected 2D array, got scalar"),
     "None": (lambda X: None, (ValueError, TypeError), "X|2D"),
     "no samples": (lambda X: X[:0], ValueError, "0 sample"),
@@ -919,3 +919,13 @@ def test_precomputed_kernels_are_symmetric(estimator, spoil):
     estimator("precomputed", **({"alpha": 0.1} if estimator is NTKClassifier else {})).fit(
         rounding, y
     )
+
+
+def test_a_long_decomposition_outside_fit_is_announced(monkeypatch):
+    monkeypatch.setattr("skntk.infinite._classifier._LONG", 10)
+    X, y = gaussian(12, 3), np.arange(12) % 2
+    clf = NTKClassifier(alpha=0.1).fit(X, y)
+    with pytest.warns(UserWarning, match="of 12 rows now, once.*solver='eigh'"):
+        clf.at_time(1.0)
+    clf.at_time(2.0)  # from the same decomposition
+    NTKClassifier(alpha=0.1, solver="eigh").fit(X, y).at_time(1.0)
