@@ -83,7 +83,7 @@ def test_every_optimiser_of_the_list_trains():
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Specifying a key", UserWarning)  # of noisy_sgd
             warnings.simplefilter("ignore", DeprecationWarning)  # of names that Optax drops
-            clf = network(optimizer=name, learning_rate=1e-3, max_epochs=2).fit(X, y)
+            clf = network(optimizer=name, learning_rate=1e-3, max_epochs=1).fit(X, y)
         assert np.isfinite(clf.history_["loss"]).all(), name
 
 

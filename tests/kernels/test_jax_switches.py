@@ -41,7 +41,8 @@ def paper_network():
 KERNELS = {
     "fully connected": lambda: FullyConnectedNTK(2),
     "without bias": lambda: FullyConnectedNTK(2, bias_std=0.0),
-    "convolutional": lambda: ConvolutionalNTK(2, image_shape=IMAGE),
+    "convolutional": lambda: ConvolutionalNTK(1, image_shape=IMAGE),
+    "deep convolutional": lambda: ConvolutionalNTK(2, image_shape=IMAGE),
     "convolutional without bias": lambda: ConvolutionalNTK(1, image_shape=IMAGE, bias_std=0.0),
     "two layers": TwoLayerNTK,
     "stax": lambda: StaxNTK(stax_network),
@@ -74,7 +75,13 @@ def results(kernel):
     )
 
 
-@pytest.mark.parametrize("name", KERNELS)
+#: Variants of those before, which take XLA long to compile for every switch.
+SLOW = ["deep convolutional", "convolutional without bias"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=[pytest.mark.slow] * (k in SLOW)) for k in KERNELS]
+)
 def test_the_switches_of_jax_do_not_matter(name):
     if name == "paper":
         pytest.importorskip("flax")
