@@ -446,7 +446,7 @@ class Random(nn.Module):
             elif kind == 1:
                 x = x + nn.Dense(x.shape[1], use_bias=False, **options)(nn.softplus(x))
             elif kind == 2:
-                x = nn.LayerNorm(**options)(x)
+                x = nn.LayerNorm(epsilon=0.1, **options)(x)  # well-conditioned, also in float32
             else:
                 x = nn.Sequential([nn.Dense(width, **options), nn.gelu])(x)
         return nn.Dense(3, **options)(x)
@@ -461,7 +461,7 @@ class RandomNNX(nnx.Module):
         options = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         pairs = zip(self.sizes[:-1], self.sizes[1:], strict=True)
         self.layers = nnx.List([nnx.Linear(a, b, **options) for a, b in pairs])
-        self.norm = nnx.LayerNorm(self.sizes[1], **options)
+        self.norm = nnx.LayerNorm(self.sizes[1], epsilon=0.1, **options)
         self.dropout = nnx.Dropout(0.5, rngs=rngs)
 
     def __call__(self, x):
