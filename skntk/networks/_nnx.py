@@ -58,9 +58,11 @@ class NNXNetwork:
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> jax.Array:
         """Outputs (n, k)."""
-        states = [jax.tree.map(lambda leaf: leaf, template) for template in self.templates]
-        for state, values in zip(states, (params, constants), strict=True):
-            nnx.replace_by_pure_dict(state, values)
+        # By leaves, which both keep in the order of their sorted keys.
+        states = [
+            jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(values))
+            for template, values in zip(self.templates, (params, constants), strict=True)
+        ]
         return as_outputs(nnx.merge(self.graph, *states)(shaped(x, self.input_shape)), x)
 
 
