@@ -91,18 +91,25 @@ def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
     TypeError
         If it makes no NNX module.
     """
+    kept: list[Any] = []
+
+    def states() -> Any:
+        built = _build(factory, jax.random.key(0))
+        if not isinstance(built, nnx.Module):
+            raise TypeError(f"it made a {type(built).__name__}")
+        graph, *states = _split(built)
+        kept[:] = graph, type(built).__name__
+        return states
+
     try:
         with own_precision():
-            built = nnx.eval_shape(lambda: _build(factory, jax.random.key(0)))
+            templates = jax.eval_shape(states)
     except TypeError as error:
         raise TypeError(
             f"module={factory!r} makes no NNX module of nnx.Rngs: {error}. A function of "
             "parameters and inputs needs its params."
         ) from error
-    if not isinstance(built, nnx.Module):
-        raise TypeError(f"module={factory!r} made a {type(built).__name__}, not an NNX module.")
-    graph, *templates = _split(built)
-    name = type(built).__name__
+    graph, name = kept
     return NNXNetwork(graph, shape, tuple(templates), factory, name)
 
 
