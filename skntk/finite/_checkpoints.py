@@ -86,8 +86,9 @@ class CheckpointMixin:
     def _restore_checkpoint(self) -> None:
         """Put back the last state that can be read; none: leave what is there."""
         store = self._checkpoints
-        for name in reversed([] if store is None else store.names()):
-            assert store is not None
+        if store is None:
+            return
+        for name in reversed(store.names()):
             try:
                 arrays, facts = store.load(name)
             except SnapshotError as error:

@@ -75,9 +75,7 @@ def wrap_nnx(
     module: nnx.Module, shape: tuple[int, ...] | None
 ) -> tuple[NNXNetwork, dict[str, Any], dict[str, Any]]:
     """Network, parameters and constants of a module, which is left as it is."""
-    copy = nnx.merge(*nnx.split(module))
-    _as_state(copy)
-    graph, *states = _split(copy)
+    graph, *states = _split(nnx.merge(*nnx.split(module)))
     params, constants = map(nnx.to_pure_dict, states)
     network = NNXNetwork(graph, shape, tuple(states), module_name=type(module).__name__)
     return network, params, constants
@@ -120,15 +118,13 @@ def _build(factory: Any, key: jax.Array) -> nnx.Module:
         made = made.func
     # The signature of a module class does not show its own parameters.
     by_keyword = isinstance(made, type) or "rngs" in inspect.signature(made).parameters
-    module = factory(rngs=rngs) if by_keyword else factory(rngs)
-    if isinstance(module, nnx.Module):
-        _as_state(module)
-    return module
+    return factory(rngs=rngs) if by_keyword else factory(rngs)
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
     """Graph, parameters and all other variables, of the module in inference mode."""
     module.eval()
+    _as_state(module)
     graph, *states = nnx.split(module, nnx.Param, nnx.BatchStat, ...)
     params, statistics, rest = states
     refuse_batch_statistics(statistics)
