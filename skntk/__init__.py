@@ -12,6 +12,7 @@ from .dynamics import KernelDynamicsTracker
 from .features import RobustFeatureSelector, SpectralFeatureDecomposer
 from .finite import AdversarialTraining
 from .infinite import NTKClassifier, NTKClassifierCV
+from .interop import FunctionClassifier
 from .kernels import load_neural_tangents
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "AffineMap",
     "AttackResult",
     "FlaxClassifier",
+    "FunctionClassifier",
     "KernelDynamicsTracker",
     "NTKAttack",
     "NTKClassifier",

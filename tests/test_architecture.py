@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "skntk"
 #: Each room and the rooms that it may import, top to bottom. A module in the package root is a
 #: room of its own; a folder or module that is not in this table fails the tests.
 ROOMS = {
-    "": ["_utils", "attacks", "dynamics", "features", "finite", "infinite", "kernels"],
+    "": ["_utils", "attacks", "dynamics", "features", "finite", "infinite", "interop", "kernels"],
     "inspection": [
         *["transfer", "metrics", "features", "dynamics", "infinite", "finite"],
         *["kernels", "attacks", "solvers", "_utils"],
     ],
+    "interop": ["attacks", "_utils"],
     "transfer": ["metrics", "attacks", "_utils"],
     "datasets": ["_utils"],
     "metrics": ["dynamics", "attacks", "_utils"],
@@ -41,10 +42,11 @@ OWNERS = {
     "neural_tangents": ["kernels._neural_tangents"],
     "flax": ["networks._linen", "networks._nnx", "networks._modules"],
     "optax": ["finite"],
-    "jax": ["kernels", "networks", "finite", "_utils.precision"],
+    "jax": ["kernels", "networks", "finite", "interop._jax", "_utils.precision"],
     "jaxlib": [],
     "tensorflow": [],
-    "torch": [],
+    "torch": ["interop._torch"],
+    "art": ["interop._art"],
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,24 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch, check_array, check_random_state, gen_batches
 
 from .._utils.progress import track
-from .._utils.targets import classify, label_indices
+from .._utils.targets import label_indices
 from .._utils.validation import (
     check_array_or_real,
     check_boolean,
     check_integer,
+    check_norm,
     check_option,
     check_table,
 )
-from ._balls import make_ball
+from .._utils.warnings import warn_user
+from ._black_box import Model, as_black_box
 from ._box import check_clip_values
-from ._differentiable import DifferentiableModel, as_differentiable
+from ._differentiable import as_differentiable
+from ._doubts import doubts
 from ._losses import LOSSES
-from ._search import BestIterate, Objective, ascend
+from ._search import BestIterate
 from ._specification import AttackSpecification
+from ._stages import METHODS, BatchSearch, Options, stage_names
 
 __all__ = ["AttackResult", "NTKAttack"]
 
@@ -47,9 +51,13 @@ class AttackResult:
         The budgets; (E, d) if any was given as one value per feature.
     report : Bunch
         ``n_samples``; ``n_misclassified``, already without an attack; ``n_zero_gradient``,
-        samples with no direction to go; ``n_not_finite``, samples with NaN outputs, which
-        never count as a success; and for each budget ``n_flipped``, samples that were right
-        and are not any more, and ``robust_accuracy``, the fraction still right.
+        samples with no direction to go (None if no gradient was asked for); ``n_not_finite``,
+        samples with NaN outputs, which never count as a success; and for each budget
+        ``n_flipped``, samples that were right and are not any more, ``robust_accuracy``, the
+        fraction still right, and ``n_broken``, a dict from the stages of the method to the
+        number of samples (E,) on which each was the first to succeed. ``doubts``, a list of
+        sentences, has reasons to believe that the model is less robust than that; they are looked
+        for by "auto" alone.
     """
 
     X_adv: NDArray
@@ -67,35 +75,49 @@ class NTKAttack(BaseEstimator):
     r"""Gradient attack in closed form on kernels, white-box on anything differentiable.
 
     FGSM is one steepest step of size `eps` (Eq. 2, 8); PGD iterates smaller ones and
-    projects. Both keep the iterate of largest loss, so that per sample PGD is at least as
-    strong as FGSM and neither is weaker than no attack. A sample and a step cost about
-    ``4 n d`` operations on a kernel machine of n training samples of d features,
-    whatever the number of classes.
+    projects; APGD [2]_ has momentum and chooses the length of its steps. They keep the iterate of
+    largest loss, so that per sample PGD and APGD are at least as strong as FGSM and none is
+    weaker than no attack. A sample and a step cost about ``4 n d`` operations on a kernel machine
+    of n training samples of d features, whatever the number of classes.
+
+    The paper's attacks are FGSM and PGD. How robust a model is, is a question for "auto", which
+    reports the worst case of several attacks, as AutoAttack [2]_ does.
 
     Parameters
     ----------
     estimator : estimator or None
         Fitted, with ``decision_function`` and ``input_vjp``; or a Pipeline that ends in
         one after affine steps, or a fitted search over either. The perturbation is in the
-        pipeline's own input space. None, for `make_robust_scorer` and
-        `robust_accuracy_score`: whatever is being scored.
+        pipeline's own input space. Any classifier or pipeline for "square". None, for
+        `make_robust_scorer` and `robust_accuracy_score`: whatever is being scored.
     eps : float or array-like of shape (d,), default=8/255
         Radius of the ball; one value per feature scales its axes, and a feature of 0 stays as it
         is. It is one budget: several are ``run(X, y, epsilons=[0.1, 0.2])``, whose
         `robust_accuracy` is drawn by `skntk.inspection.RobustAccuracyDisplay`.
     norm : {inf, 2}, default=inf
         Norm of the ball.
-    method : {"fgsm", "pgd"}, default="fgsm"
-        One step, or `max_iter`.
-    loss : {"cross_entropy", "linear", "max_l1", "sum_delta"}, default="cross_entropy"
+    method : {"fgsm", "pgd", "apgd", "square", "auto"}, default="fgsm"
+        "fgsm" takes one step, "pgd" and "apgd" `max_iter`. "square" [3]_ needs no gradient: it
+        changes random squares of an image, or stretches of the features if their number is no
+        image's. "auto" is the worst case of FGSM and APGD on the margin, APGD on the
+        cross-entropy from a random start, APGD toward each of the nine nearest other classes,
+        and Square, each on the samples that still stand. It goes on with no sample once it is
+        misclassified, and warns of what makes its answer doubtful.
+    loss : {"cross_entropy", "linear", "max_l1", "sum_delta", "margin", "dlr"}, \
+            default="cross_entropy"
         What is maximised: cross-entropy of the outputs as logits (Eq. 17-21); "linear",
         the label-free push of the output toward the boundary (Eq. 23-31); "max_l1", the
         class whose gradient difference is largest in the dual norm (Eq. 33); "sum_delta",
-        the sum of all differences (Eq. 35).
+        the sum of all differences (Eq. 35); "margin", the largest other output less that of the
+        label; "dlr", the margin over the spread of the three largest outputs [2]_, with two
+        classes the margin. "auto" has losses of its own.
     eps_step : float or array-like of shape (d,), default=None
-        Size of a PGD step; None is ``2.5 * eps / max_iter``.
-    max_iter : int, default=10
-        Number of PGD steps.
+        Size of a PGD step, ``2.5 * eps / max_iter`` if None; of the first steps of APGD,
+        ``2 * eps`` if None.
+    max_iter : int, default=None
+        Number of steps of PGD, 10 if None, or of every APGD, 100 if None.
+    n_queries : int, default=1000
+        Number of outputs that "square" asks for a sample.
     num_random_init : int, default=0
         Further starts at random points of the ball.
     targeted : bool, default=False
@@ -105,14 +127,18 @@ class NTKAttack(BaseEstimator):
     batch_size : int, default=None
         Samples attacked at a time; None is 256. It does not change the result.
     random_state : int, RandomState instance or None, default=None
-        For the random starts.
+        For the random starts, and the squares.
     verbose : int, default=0
         Show a progress bar if positive.
 
     References
     ----------
-    Tsilivis and Kempe, "What Can the Neural Tangent Kernel Tell Us About Adversarial
-    Robustness?", NeurIPS 2022, Sec. 3 and App. B.
+    .. [1] Tsilivis and Kempe, "What Can the Neural Tangent Kernel Tell Us About Adversarial
+       Robustness?", NeurIPS 2022, Sec. 3 and App. B.
+    .. [2] Croce and Hein, "Reliable Evaluation of Adversarial Robustness with an Ensemble of
+       Diverse Parameter-Free Attacks", ICML 2020.
+    .. [3] Andriushchenko, Croce, Flammarion and Hein, "Square Attack: a Query-Efficient Black-Box
+       Adversarial Attack via Random Search", ECCV 2020.
 
     Examples
     --------
@@ -124,6 +150,13 @@ class NTKAttack(BaseEstimator):
     >>> X_adv = NTKAttack(clf, eps=0.2).generate(X[500:600], y[500:600])
     >>> clf.score(X_adv, y[500:600]) < 0.2
     True
+
+    How many of 50 samples withstand an attack of 0.1, and which attack broke the others:
+
+    >>> attack = NTKAttack(clf, method="auto", n_queries=50, random_state=0)
+    >>> result = attack.run(X[500:550], y[500:550], epsilons=[0.1])
+    >>> print(result.robust_accuracy, result.report.n_broken["fgsm"])
+    [0.5] [20]
     """
 
     def __init__(
@@ -135,7 +168,8 @@ class NTKAttack(BaseEstimator):
         method: str = "fgsm",
         loss: str = "cross_entropy",
         eps_step: Any = None,
-        max_iter: int = 10,
+        max_iter: int | None = None,
+        n_queries: int = 1000,
         num_random_init: int = 0,
         targeted: bool = False,
         clip_values: Any = (0.0, 1.0),
@@ -150,6 +184,7 @@ class NTKAttack(BaseEstimator):
         self.loss = loss
         self.eps_step = eps_step
         self.max_iter = max_iter
+        self.n_queries = n_queries
         self.num_random_init = num_random_init
         self.targeted = targeted
         self.clip_values = clip_values
@@ -180,7 +215,6 @@ class NTKAttack(BaseEstimator):
         """
         return self.run(X, y, epsilons=[self.eps]).X_adv[0]
 
-    @np.errstate(all="ignore")  # tiny numbers vanish, and what is not finite is counted
     def run(
         self, X: ArrayLike, y: ArrayLike | None = None, *, epsilons: Sequence[Any]
     ) -> AttackResult:
@@ -198,7 +232,19 @@ class NTKAttack(BaseEstimator):
         Returns
         -------
         result : AttackResult
+
+        Warns
+        -----
+        UserWarning
+            For each of the doubts that "auto" has about the model.
         """
+        result = self._run(X, y, epsilons)
+        for doubt in result.report["doubts"]:
+            warn_user(UserWarning(doubt))
+        return result
+
+    @np.errstate(all="ignore")  # tiny numbers vanish, and what is not finite is counted
+    def _run(self, X: ArrayLike, y: ArrayLike | None, epsilons: Sequence[Any]) -> AttackResult:
         model, X, labels = self._validate(X, y)
         box = check_clip_values(self.clip_values, X)
         budgets = _check_budgets(epsilons, X.shape[1])
@@ -206,46 +252,42 @@ class NTKAttack(BaseEstimator):
         eps_step = self.eps_step
         if eps_step is not None:
             eps_step = check_array_or_real("eps_step", eps_step, X.shape[1], low=0.0)
-        specification = self._specification(eps_step)
-        noise = self._noise(X)
-        X_adv = np.empty((len(budgets), *X.shape), X.dtype)
-        success = np.empty((len(budgets), len(X)), bool)
-        robust = np.empty_like(success)
-        clean = np.empty((3, len(X)), bool)  # misclassified, without a gradient, not finite
+        options = self._options(eps_step)
+        noise, seeds = self._randomness(X)
+        record = _Record(X, budgets)
         batches = list(gen_batches(len(X), self._batch_size()))
         for batch in track(batches, "Attacking", enabled=self.verbose > 0):
-            batch_labels = None if labels is None else labels[batch]
-            search = _BatchSearch(
-                self, specification, model, X[batch], batch_labels, box, noise[:, batch]
+            search = BatchSearch(
+                options,
+                model,
+                X[batch],
+                None if labels is None else labels[batch],
+                box,
+                noise[:, batch],
+                seeds[batch],
             )
-            clean[:, batch] = search.clean.success, ~search.has_gradient, ~search.clean.finite
-            found: list[tuple[Any, BestIterate]] = []
+            record.take_clean(batch, search)
+            found: list[tuple[Any, tuple[BestIterate, NDArray]]] = []
             for k in np.argsort([np.mean(eps) for eps in budgets], kind="stable"):
-                contained = [best for eps, best in found if np.all(eps <= budgets[k])]
-                best = search.at(budgets[k], contained)
-                found.append((budgets[k], best))
-                X_adv[k, batch], success[k, batch] = best.points, best.success
-                robust[k, batch] = best.robust
-        report = Bunch(
-            n_samples=len(X),
-            n_misclassified=int(clean[0].sum()),
-            n_zero_gradient=int(clean[1].sum()),
-            n_not_finite=int(clean[2].sum()),
-            n_flipped=(success & ~clean[0]).sum(axis=1),
-            robust_accuracy=robust.mean(axis=1),
-        )
-        return AttackResult(X_adv, success, budgets, report)
+                contained = [before for eps, before in found if np.all(eps <= budgets[k])]
+                found.append((budgets[k], search.at(budgets[k], contained)))
+                record.take(k, batch, search, *found[-1][1])
+        result = record.result(self.method)
+        if options.is_worst_case:
+            result.report["doubts"] = record.doubts(model, result.report)
+        return result
 
-    def _validate(
-        self, X: ArrayLike, y: ArrayLike | None
-    ) -> tuple[DifferentiableModel, NDArray, NDArray | None]:
+    def _validate(self, X: ArrayLike, y: ArrayLike | None) -> tuple[Model, NDArray, NDArray | None]:
         self._check_parameters()
-        model = as_differentiable(self.estimator)
+        without_gradient = self.method == "square"
+        model = (as_black_box if without_gradient else as_differentiable)(self.estimator)
         X_raw: Any = X
         check_table(X)
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
         # On what the user gave, so that scikit-learn can check feature names and width.
-        self.estimator.decision_function((X_raw if hasattr(X_raw, "columns") else X)[:1])
+        has_outputs = hasattr(self.estimator, "decision_function")
+        outputs = self.estimator.decision_function if has_outputs else self.estimator.predict_proba
+        outputs((X_raw if hasattr(X_raw, "columns") else X)[:1])
         if y is None:
             if self.targeted:
                 raise ValueError("targeted=True needs y, the class to move each sample toward.")
@@ -261,8 +303,12 @@ class NTKAttack(BaseEstimator):
                 "estimator=None has nothing to attack; give a fitted estimator, or pass this "
                 "attack to make_robust_scorer or robust_accuracy_score."
             )
-        self._specification(None).check_options()
+        check_option("method", self.method, tuple(METHODS))
         check_option("loss", self.loss, tuple(LOSSES))
+        if self.max_iter is not None:
+            check_integer("max_iter", self.max_iter, low=1)
+        check_integer("n_queries", self.n_queries, low=1)
+        check_norm(self.norm)
         check_boolean("targeted", self.targeted)
         check_integer("num_random_init", self.num_random_init, low=0)
         check_integer("verbose", self.verbose, low=0)
@@ -278,64 +324,85 @@ class NTKAttack(BaseEstimator):
             return _DEFAULT_BATCH
         return check_integer("batch_size", self.batch_size, low=1)
 
-    def _noise(self, X: NDArray) -> NDArray:
-        """Noise of every random start, drawn for all samples: batches do not change it."""
-        shape = (self.num_random_init, len(X), X.shape[1] + 1)
-        return check_random_state(self.random_state).standard_normal(shape)
+    def _randomness(self, X: NDArray) -> tuple[NDArray, NDArray]:
+        """Noise (r, n, d + 1) of the random starts, and seeds (n,) of the random searches.
 
-    def _specification(self, eps_step: Any) -> AttackSpecification:
-        return AttackSpecification(
-            self.eps, self.method, eps_step, self.max_iter, self.norm, self.clip_values
+        Both are drawn for all samples together, so that batches do not change them.
+        """
+        rng = check_random_state(self.random_state)
+        # One of the stages of the worst case starts at random.
+        n_starts = self.num_random_init + int(self.method == "auto")
+        noise = rng.standard_normal((n_starts, len(X), X.shape[1] + 1))
+        return noise, rng.randint(2**31 - 1, size=len(X))
+
+    def _options(self, eps_step: Any) -> Options:
+        max_iter = self.max_iter
+        if max_iter is None:
+            max_iter = 10 if self.method == "pgd" else 100
+        specification = AttackSpecification(
+            self.eps, self.method, eps_step, max_iter, self.norm, self.clip_values
+        )
+        return Options(
+            specification, self.loss, self.targeted, self.n_queries, self.num_random_init
         )
 
 
-class _BatchSearch:
-    """The attack on one batch, at any number of budgets."""
+class _Record:
+    """What became of every sample at every budget."""
 
-    def __init__(
-        self,
-        attack: NTKAttack,
-        specification: AttackSpecification,
-        model: DifferentiableModel,
-        X: NDArray,
-        labels: NDArray | None,
-        box: tuple | None,
-        noise: NDArray,
-    ):
-        self.specification, self.model, self.X, self.box = specification, model, X, box
-        self.noise = noise
-        self.linearization = model.linearize(X)
-        outputs, pullback = self.linearization
-        own = classify(outputs)
-        labels = own if labels is None else labels
-        loss = LOSSES[attack.loss]
-        objective = Objective(loss, own if loss.label_free else labels, attack.targeted)
-        self.clean = BestIterate(X, outputs, objective, labels)
-        dual_norm = make_ball(specification.norm, X, 1.0, None).dual_norm
-        self.has_gradient = dual_norm(objective.gradient(outputs, pullback, dual_norm)) > 0
+    def __init__(self, X: NDArray, budgets: NDArray):
+        self.X, self.budgets = X, budgets
+        shape = len(budgets), len(X)
+        self.X_adv = np.empty((*shape, X.shape[1]), X.dtype)
+        self.success = np.empty(shape, bool)
+        self.robust = np.empty(shape, bool)
+        self.broken_by = np.empty(shape, object)
+        self.misclassified = np.empty(len(X), bool)
+        self.finite = np.empty(len(X), bool)
+        self.has_gradient: NDArray | None = np.empty(len(X), bool)
 
-    def at(self, eps: Any, contained: list[BestIterate]) -> BestIterate:
-        """Best points within `eps`, at least as good as those of budgets it contains."""
-        best = self.clean.copy()
-        if np.max(eps) > 0:
-            for smaller in contained:
-                best.update(smaller.points, smaller.outputs)
-            self._search(eps, best)
-        for smaller in contained:
-            best.keep_successes(smaller)
-        return best
+    def take_clean(self, batch: slice, search: BatchSearch) -> None:
+        """What a batch is before it is attacked."""
+        self.misclassified[batch] = search.clean.success
+        self.finite[batch] = search.clean.finite
+        if search.has_gradient is None:
+            self.has_gradient = None
+        elif self.has_gradient is not None:
+            self.has_gradient[batch] = search.has_gradient
+        if batch.start == 0:
+            self.first_outputs = search.clean.outputs
 
-    def _search(self, eps: Any, best: BestIterate) -> None:
-        attack = replace(self.specification, eps=eps)
-        ball = make_ball(attack.norm, self.X, eps, self.box)
-        starts: list = [(self.X, self.linearization)]
-        starts += [(ball.random(noise), None) for noise in self.noise]
-        # All of FGSM before any of PGD, which therefore is never the weaker one.
-        phases = [replace(attack, method="fgsm"), attack]
-        for phase in phases[: 1 if attack.method == "fgsm" else 2]:
-            steps = {"step_size": phase.step_size, "n_steps": phase.n_steps}
-            for start, known in starts:
-                ascend(self.model, ball, start, best, **steps, linearization=known)
+    def take(
+        self, k: int, batch: slice, search: BatchSearch, best: BestIterate, fell: NDArray
+    ) -> None:
+        """What became of a batch at one budget."""
+        self.X_adv[k, batch], self.success[k, batch] = best.points, best.success
+        self.robust[k, batch] = best.robust
+        names = np.array([*(name for name, _ in search.stages), None], dtype=object)
+        self.broken_by[k, batch] = names[fell]
+
+    def result(self, method: str) -> AttackResult:
+        """Everything but the doubts."""
+        n_zero = None if self.has_gradient is None else int((~self.has_gradient).sum())
+        report = Bunch(
+            n_samples=len(self.X),
+            n_misclassified=int(self.misclassified.sum()),
+            n_zero_gradient=n_zero,
+            n_not_finite=int((~self.finite).sum()),
+            n_flipped=(self.success & ~self.misclassified).sum(axis=1),
+            n_broken={name: (self.broken_by == name).sum(axis=1) for name in stage_names(method)},
+            robust_accuracy=self.robust.mean(axis=1),
+            doubts=[],
+        )
+        return AttackResult(self.X_adv, self.success, self.budgets, report)
+
+    def doubts(self, model: Model, report: Bunch) -> list[str]:
+        """Reasons to believe that the model is less robust than reported."""
+        right = self.finite & ~self.misclassified
+        n_zero = 0 if self.has_gradient is None else int((right & ~self.has_gradient).sum())
+        outputs = self.first_outputs
+        by_search = report["n_broken"]["square"]
+        return doubts(model, self.X[: len(outputs)], outputs, n_zero, by_search, len(self.X))
 
 
 def _check_budgets(epsilons: Any, n_features: int) -> NDArray:

@@ -43,7 +43,7 @@ class Ball(ABC):
         """Move along the steepest direction of the norm and return to the ball.
 
         The shapes of `points` (m, d) and `gradient` (..., m, d) are broadcast; the result has
-        the broadcast shape.
+        the broadcast shape. `size` is a number, one for each feature (d,), or (m, d).
         """
         shape = np.broadcast_shapes(points.shape, gradient.shape)
         points, gradient = np.broadcast_to(points, shape), np.broadcast_to(gradient, shape)
@@ -54,9 +54,14 @@ class Ball(ABC):
             for start in range(0, shape[-2], height):
                 rows = slice(start, start + height)
                 block = (*index, rows)
-                moved = points[block] + size * self._steepest(gradient[block], size)
+                length = size[rows] if isinstance(size, np.ndarray) and size.ndim == 2 else size
+                moved = points[block] + length * self._steepest(gradient[block], length)
                 result[block] = self._return(moved, rows)
         return result
+
+    def take(self, rows: NDArray) -> Ball:
+        """Balls around some of the samples."""
+        return type(self)(self.center[rows], self.eps, self.box)
 
     def project(self, points: NDArray) -> NDArray:
         """Nearest allowed points, in the dtype of the center."""

@@ -18,10 +18,13 @@ from .._utils.targets import as_columns
 from ._affine import affine_pullback
 from ._composites import FrozenPart
 
-__all__ = ["DifferentiableClassifier", "DifferentiableModel", "as_differentiable"]
+__all__ = ["DifferentiableClassifier", "DifferentiableModel", "Linearization", "as_differentiable"]
 
 #: Maps cotangents of outputs to the gradient with respect to inputs.
 Pullback = Callable[[NDArray], NDArray]
+
+#: Outputs at some inputs, and their pullback.
+Linearization = tuple[NDArray, Pullback]
 
 
 @runtime_checkable
@@ -119,7 +122,7 @@ class DifferentiableModel:
                 X = _transformed(transformer, X)
             return as_columns(np.asarray(self.classifier.decision_function(X)))
 
-    def linearize(self, X: NDArray) -> tuple[NDArray, Pullback]:
+    def linearize(self, X: NDArray) -> Linearization:
         """Outputs (m, k) and a pullback from cotangents (m, k) to gradients (m, d)."""
         pullbacks: list[Pullback] = []
         with _without_feature_name_warnings():
@@ -165,7 +168,8 @@ def as_differentiable(estimator: Any) -> DifferentiableModel:
         raise TypeError(
             f"estimator={_shown(estimator)} has no {' and no '.join(missing)}; attack an "
             "estimator of skntk, or any object with decision_function(X), input_vjp(X, cotangents) "
-            "and classes_ (see skntk.attacks.DifferentiableClassifier)."
+            "and classes_ (see skntk.attacks.DifferentiableClassifier), or attack it without "
+            "gradients, method='square'."
         )
     return DifferentiableModel(estimator, steps)
 
@@ -213,7 +217,7 @@ def _transformed(transformer: Any, X: NDArray) -> NDArray:
     return transformer.transform(X)
 
 
-def _linearize(classifier: Any, X: NDArray) -> tuple[NDArray, Pullback]:
+def _linearize(classifier: Any, X: NDArray) -> Linearization:
     if hasattr(classifier, "linearize"):
         return classifier.linearize(X)
     outputs = np.asarray(classifier.decision_function(X))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-__all__ = ["LOSSES", "Loss", "as_logits", "as_output_cotangents"]
+__all__ = ["LOSSES", "TOWARD_CLASS", "Loss", "as_logits", "as_output_cotangents"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,47 @@ def _margin_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
     return (_one_hot(runner_up, k) - _one_hot(labels, k))[None]
 
 
+def _spread(logits: NDArray) -> NDArray:
+    """Difference of the largest and the third largest logit (m,)."""
+    third, _, first = np.sort(logits, axis=1)[:, -3:].T
+    return first - third
+
+
+def _dlr(logits: NDArray, labels: NDArray) -> NDArray:
+    """Margin over the spread of the three largest logits (Croce and Hein 2020, Eq. 6).
+
+    It does not depend on the scale of the logits. Two logits have no third one: the margin.
+    """
+    margin = _margin(logits, labels)
+    if logits.shape[1] == 2:
+        return margin
+    spread = _spread(logits)
+    return np.divide(margin, spread, out=margin, where=spread > 0)
+
+
+def _dlr_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
+    """Derivative of the quotient, times the spread."""
+    cotangents = _margin_cotangents(logits, labels)
+    k = logits.shape[1]
+    if k == 2:
+        return cotangents
+    ranked = np.argsort(logits, axis=1)
+    of_spread = _one_hot(ranked[:, -1], k) - _one_hot(ranked[:, -3], k)
+    ratio = np.where(_spread(logits) > 0, _dlr(logits, labels), 0)
+    return cotangents - ratio[:, None] * of_spread
+
+
+def _toward_class(logits: NDArray, labels: NDArray) -> NDArray:
+    own, other = labels.T
+    return _of_label(logits, other) - _of_label(logits, own)
+
+
+def _toward_class_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
+    own, other = labels.T
+    k = logits.shape[1]
+    return (_one_hot(other, k) - _one_hot(own, k))[None]
+
+
 def _max_l1_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
     """Eq. 33, 34: one candidate for each other class r, the difference z_r - z_y."""
     k = logits.shape[1]
@@ -110,4 +151,10 @@ LOSSES = {
     "linear": Loss(_margin, _margin_cotangents, label_free=True),
     "max_l1": Loss(_margin, _max_l1_cotangents),
     "sum_delta": Loss(_sum_delta, _sum_delta_cotangents),
+    "margin": Loss(_margin, _margin_cotangents),
+    "dlr": Loss(_dlr, _dlr_cotangents),
 }
+
+#: The margin between two given classes: its labels are pairs (m, 2), the class of a sample and
+#: the class to reach.
+TOWARD_CLASS = Loss(_toward_class, _toward_class_cotangents)

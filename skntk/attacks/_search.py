@@ -22,7 +22,7 @@ class Objective:
     Parameters
     ----------
     loss : Loss
-    labels : ndarray of shape (m,)
+    labels : ndarray of shape (m,), or (m, 2) for `TOWARD_CLASS`
         Class indices.
     targeted : bool
     """
@@ -30,6 +30,10 @@ class Objective:
     def __init__(self, loss: Loss, labels: NDArray, targeted: bool):
         self.loss, self.labels, self.targeted = loss, labels, targeted
         self.sign = -1.0 if targeted else 1.0
+
+    def take(self, rows: NDArray) -> Objective:
+        """Objective of some of the samples."""
+        return Objective(self.loss, self.labels[rows], self.targeted)
 
     def values(self, outputs: NDArray) -> NDArray:
         """Objective of each sample (m,); -inf where an output is not finite."""
@@ -76,6 +80,16 @@ class BestIterate:
     def copy(self) -> BestIterate:
         """Independent copy."""
         return BestIterate(self.points, self.outputs, self.objective, self.labels)
+
+    def take(self, rows: NDArray) -> BestIterate:
+        """Independent copy of some of the samples."""
+        objective, labels = self.objective.take(rows), self.labels[rows]
+        return BestIterate(self.points[rows], self.outputs[rows], objective, labels)
+
+    def put(self, rows: NDArray, best: BestIterate) -> None:
+        """Write back what became of some of the samples."""
+        self.points[rows], self.outputs[rows] = best.points, best.outputs
+        self.values[rows] = best.values
 
     def update(self, points: NDArray, outputs: NDArray) -> None:
         """Take successes, and points of larger objective unless that would undo a success.

@@ -60,6 +60,8 @@ class AttackSpecification:
             return self.eps
         if self.eps_step is not None:
             return self.eps_step
+        if self.method in ("apgd", "auto"):
+            return 2 * np.asarray(self.eps)
         return 2.5 * (self.eps if np.ndim(self.eps) == 0 else np.asarray(self.eps)) / self.max_iter
 
     def check_options(self) -> None:

@@ -21,8 +21,14 @@ from skntk._utils.targets import as_columns
 from skntk.kernels import FullyConnectedNTK
 from skntk.metrics import robust_accuracy_score
 
-LOSSES = ["cross_entropy", "linear", "max_l1", "sum_delta"]
+LOSSES = ["cross_entropy", "linear", "max_l1", "sum_delta", "margin", "dlr"]
 NORMS = [np.inf, 2]
+METHODS = ["fgsm", "pgd", "apgd", "square", "auto"]
+
+# "auto" warns of samples without a gradient, which some of the small problems below have.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The gradient is exactly zero", "ignore:The search without gradients"
+)
 
 
 class Linear(BaseEstimator):
@@ -70,7 +76,8 @@ class Problem:
         self.y = self.rng.integers(n_classes, size=8)
 
     def attack(self, **params):
-        return NTKAttack(self.clf, **{"max_iter": 2, "random_state": 0, **params})
+        small = {"max_iter": 2, "n_queries": 4, "random_state": 0}
+        return NTKAttack(self.clf, **{**small, **params})
 
     def budget(self, eps, per_feature):
         """One eps, or one for each feature of which some are 0."""
@@ -94,7 +101,7 @@ problems = st.builds(
 attacks = st.fixed_dictionaries(
     {
         "norm": st.sampled_from(NORMS),
-        "method": st.sampled_from(["fgsm", "pgd"]),
+        "method": st.sampled_from(METHODS),
         "loss": st.sampled_from(LOSSES),
         "num_random_init": st.sampled_from([0, 1]),
     }
@@ -112,7 +119,11 @@ def loss_of(clf, X, y, loss):
         return np.log(np.exp(logits).sum(axis=1)) - logits[onehot]
     if loss == "sum_delta":
         return (logits - logits[onehot][:, None]).sum(axis=1)
-    return logits.max(axis=1, where=~onehot, initial=-np.inf) - logits[onehot]
+    margin = logits.max(axis=1, where=~onehot, initial=-np.inf) - logits[onehot]
+    if loss == "dlr" and logits.shape[1] > 2:
+        ranked = np.sort(logits, axis=1)
+        return margin / (ranked[:, -1] - ranked[:, -3])
+    return margin
 
 
 def within(X_adv, X, eps, norm, n_ulp=4):
@@ -238,8 +249,16 @@ def test_no_success_is_lost_from_nothing_to_fgsm_to_pgd(loss):
 # A5: PGD, FGSM, clean
 
 
-@given(problem=problems, params=attacks, eps=budgets, box=boxes)
-def test_pgd_is_no_weaker_than_fgsm_nor_fgsm_than_nothing(problem, params, eps, box):
+@given(
+    problem=problems,
+    params=attacks,
+    stronger=st.sampled_from(["pgd", "apgd"]),
+    eps=budgets,
+    box=boxes,
+)
+def test_further_steps_are_no_weaker_than_fgsm_nor_fgsm_than_nothing(
+    problem, params, stronger, eps, box
+):
     params = {**params, "eps": eps, "clip_values": problem.box(box)}
     loss = params["loss"]
     y = problem.clf.predict(problem.X) if loss == "linear" else problem.y
@@ -248,7 +267,7 @@ def test_pgd_is_no_weaker_than_fgsm_nor_fgsm_than_nothing(problem, params, eps, 
         for X in (
             problem.X,
             problem.attack(**{**params, "method": "fgsm"}).generate(problem.X, problem.y),
-            problem.attack(**{**params, "method": "pgd"}).generate(problem.X, problem.y),
+            problem.attack(**{**params, "method": stronger}).generate(problem.X, problem.y),
         )
     )
     rounding = 1e-12 if problem.X.dtype == np.float64 else 2e-5
@@ -256,8 +275,35 @@ def test_pgd_is_no_weaker_than_fgsm_nor_fgsm_than_nothing(problem, params, eps, 
     assert (pgd >= fgsm - rounding).all()
 
 
+@given(problem=problems, params=attacks, eps=budgets, box=boxes)
+def test_a_random_search_is_no_weaker_than_nothing(problem, params, eps, box):
+    params = {**params, "method": "square", "eps": eps, "clip_values": problem.box(box)}
+    loss = params["loss"]
+    y = problem.clf.predict(problem.X) if loss == "linear" else problem.y
+    before, after = (
+        loss_of(problem.clf, X, y, loss)
+        for X in (problem.X, problem.attack(**params).generate(problem.X, problem.y))
+    )
+    rounding = 1e-12 if problem.X.dtype == np.float64 else 2e-5
+    assert (after >= before - rounding).all()
+
+
+@given(problem=problems, params=attacks, eps=budgets, box=boxes, targeted=st.booleans())
+def test_the_worst_case_breaks_what_each_of_its_attacks_breaks(problem, params, eps, box, targeted):
+    """Those whose stages it holds: from FGSM on the margin to the search, seeded alike."""
+    params = {**params, "clip_values": problem.box(box), "targeted": targeted, "loss": "margin"}
+
+    def success(**method):
+        attack = problem.attack(**{**params, **method})
+        return attack.run(problem.X, problem.y, epsilons=[eps]).success[0]
+
+    worst = success(method="auto", num_random_init=0)
+    for method in ("fgsm", "apgd"):
+        assert (worst >= success(method=method, num_random_init=0)).all(), method
+
+
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("loss", ["cross_entropy", "max_l1", "sum_delta"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "max_l1", "sum_delta", "margin"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_targeted_attack_lowers_the_loss_of_its_target(n_classes, loss, norm):
     for seed in range(5):
@@ -279,7 +325,7 @@ def test_a_targeted_attack_lowers_the_loss_of_its_target(n_classes, loss, norm):
 @given(
     seed=st.integers(0, 2**32 - 1),
     norm=st.sampled_from(NORMS),
-    method=st.sampled_from(["fgsm", "pgd"]),
+    method=st.sampled_from(["fgsm", "pgd", "apgd", "auto"]),
     loss=st.sampled_from(LOSSES),
 )
 def test_on_a_linear_kernel_robust_accuracy_is_the_dual_norm_formula(seed, norm, method, loss):
@@ -288,7 +334,7 @@ def test_on_a_linear_kernel_robust_accuracy_is_the_dual_norm_formula(seed, norm,
     w = clf.input_vjp(X[:1], np.ones(1))[0]
     sign = 2 * problem.y - 1
     margin = sign * clf.decision_function(X)
-    if loss == "linear":
+    if loss == "linear" and method != "auto":
         # Without labels it is the mistakes that the attack may repair: leave them out.
         X, sign, margin = X[margin > 0], sign[margin > 0], margin[margin > 0]
     dual = np.linalg.norm(w, {np.inf: 1, 2: 2}[norm])
@@ -779,7 +825,7 @@ BAD_PARAMETERS = {
     "norm string": ({"norm": "inf"}, ValueError, r"norm='inf' .*np\.inf or 2"),
     "norm nan": ({"norm": np.nan}, ValueError, r"norm=nan .*np\.inf or 2"),
     "norm array": ({"norm": np.array([1, 2])}, ValueError, r"norm=array.* .*np\.inf or 2"),
-    "method": ({"method": "cw"}, ValueError, r"method='cw' .*'fgsm', 'pgd'"),
+    "method": ({"method": "cw"}, ValueError, r"method='cw' .*'square', 'auto'"),
     "loss": ({"loss": "mse"}, ValueError, r"loss='mse' .*'cross_entropy'.*'sum_delta'"),
     "loss None": ({"loss": None}, ValueError, r"loss=None .*'cross_entropy'"),
     "eps_step negative": ({"eps_step": -1}, ValueError, r"eps_step=-1 .*at least 0"),
@@ -787,6 +833,8 @@ BAD_PARAMETERS = {
     "eps_step length": ({"eps_step": [1, 2]}, ValueError, r"eps_step has 2 values for 3"),
     "max_iter 0": ({"max_iter": 0}, ValueError, r"max_iter=0 .*at least 1"),
     "max_iter float": ({"max_iter": 10.0}, TypeError, r"max_iter must be an integer, got 10\.0"),
+    "n_queries 0": ({"n_queries": 0}, ValueError, r"n_queries=0 .*at least 1"),
+    "n_queries float": ({"n_queries": 5e3}, TypeError, r"n_queries must be an integer"),
     "num_random_init": ({"num_random_init": -1}, ValueError, r"num_random_init=-1 .*at least 0"),
     "batch_size": ({"batch_size": 0}, ValueError, r"batch_size=0 .*at least 1"),
     "batch_size float": ({"batch_size": 2.5}, TypeError, r"batch_size must be an integer"),
@@ -952,13 +1000,13 @@ def test_clone_keeps_every_parameter():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("norm", [np.inf, 2])
-@pytest.mark.parametrize("loss", ["cross_entropy", "linear", "max_l1", "sum_delta"])
-def test_the_error_state_of_numpy_does_not_matter(norm, loss, dtype):
-    """B9: a bound of 0 raised FloatingPointError."""
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_error_state_of_numpy_does_not_matter(norm, method, loss, dtype):
     problem = Problem(3)
     X = problem.X.astype(dtype)
     X[0] = 0
-    attack = problem.attack(eps=0.2, norm=norm, loss=loss, method="pgd", num_random_init=1)
+    attack = problem.attack(eps=0.2, norm=norm, loss=loss, method=method, num_random_init=1)
     low = min(0.0, float(X.min()))
     attack.set_params(clip_values=(low, float(X.max())), random_state=0)
     expected = attack.generate(X, problem.y)

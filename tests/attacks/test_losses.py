@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
 from skntk import NTKAttack, NTKClassifier
-from skntk.attacks._losses import LOSSES, Loss, as_logits, as_output_cotangents
+from skntk.attacks._losses import (
+    LOSSES,
+    TOWARD_CLASS,
+    Loss,
+    as_logits,
+    as_output_cotangents,
+)
 
 
 def cross_entropy(f, y):
@@ -24,12 +30,22 @@ def sum_of_differences(f, y):
     return sum(value - f[y] for r, value in enumerate(f) if r != y)
 
 
+def dlr(f, y):
+    """Croce and Hein 2020, Eq. 6; with two classes the margin."""
+    ranked = sorted(f)[::-1]
+    return margin(f, y) / (ranked[0] - ranked[2]) if len(f) > 2 else margin(f, y)
+
+
 VALUES = {
     "cross_entropy": cross_entropy,
     "linear": margin,
     "max_l1": margin,
     "sum_delta": sum_of_differences,
+    "margin": margin,
+    "dlr": dlr,
 }
+#: Without "dlr", which is the same for all logits that differ by a positive factor.
+SCALED = [name for name in VALUES if name != "dlr"]
 
 
 @st.composite
@@ -44,7 +60,7 @@ def test_every_loss_is_here():
     assert [name for name, loss in LOSSES.items() if loss.label_free] == ["linear"]
 
 
-@pytest.mark.parametrize("name", ["linear", "max_l1", "sum_delta"])
+@pytest.mark.parametrize("name", ["linear", "max_l1", "sum_delta", "margin", "dlr"])
 @given(logits_and_labels())
 def test_value_is_the_equation(name, problem):
     logits, labels = problem
@@ -61,12 +77,15 @@ def test_value_orders_points_as_the_cross_entropy_does(problem):
     np.testing.assert_array_equal(np.argsort(values), np.argsort(expected))
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "linear", "sum_delta"])
+@pytest.mark.parametrize("name", ["cross_entropy", "linear", "sum_delta", "margin", "dlr"])
 @given(logits_and_labels())
 def test_cotangent_points_along_the_gradient_of_the_value(name, problem):
     logits, labels = problem
     [cotangents] = LOSSES[name].cotangents(logits, labels)
     for f, y, cotangent in zip(logits, labels, cotangents, strict=True):
+        if name == "dlr" and len(f) > 2 and y == np.argsort(f)[-3]:
+            assert not cotangent.any()  # the quotient is 1, whatever the outputs
+            continue
         gradient = approx_fprime(f, VALUES[name], 1e-7, y)
         # A positive factor is free; none may vanish.
         cosine = gradient @ cotangent / np.linalg.norm(gradient) / np.linalg.norm(cotangent)
@@ -113,7 +132,7 @@ def test_binary_direction_is_minus_the_label(name, sign):
     assert (np.sign(pulled) == -sign).all()
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", SCALED)
 @pytest.mark.parametrize("size", [1e3, 1e6])
 def test_saturated_outputs_keep_a_cotangent_of_ordinary_size(name, size):
     logits = size * np.array([[1.0, 0.0, -1.0], [-1.0, 1.0, 0.0], [0.5, 0.5, -1.0]])
@@ -123,7 +142,7 @@ def test_saturated_outputs_keep_a_cotangent_of_ordinary_size(name, size):
         assert (np.abs(cotangents).max(axis=-1) >= 0.1).all()
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", SCALED)
 @pytest.mark.parametrize("size", [1.0, 1e2, 1e3, 1e4])
 def test_value_tells_saturated_outputs_apart(name, size):
     """The attack keeps the larger value, so a step toward the boundary must raise it."""
@@ -184,3 +203,25 @@ def test_a_new_loss_is_two_functions_and_a_line_in_the_table(monkeypatch):
     right = clf.predict(pgd) == y
     assert (one[right] < clean[right]).all() and (many[right] <= one[right]).all()
     assert np.abs(pgd - X).max() <= 0.1 + 1e-12
+
+
+@given(logits_and_labels())
+def test_the_margin_to_a_class_is_its_output_less_that_of_the_label(problem):
+    logits, labels = problem
+    others = (labels + 1) % logits.shape[1]
+    pairs = np.stack([labels, others], axis=1)
+    rows = np.arange(len(labels))
+    np.testing.assert_array_equal(
+        TOWARD_CLASS.values(logits, pairs), logits[rows, others] - logits[rows, labels]
+    )
+    [cotangents] = TOWARD_CLASS.cotangents(logits, pairs)
+    np.testing.assert_array_equal(
+        (cotangents * logits).sum(axis=1), TOWARD_CLASS.values(logits, pairs)
+    )
+
+
+def test_dlr_of_equal_outputs_is_finite():
+    logits, labels = np.zeros((1, 4)), np.array([2])
+    assert LOSSES["dlr"].values(logits, labels) == 0
+    [cotangent] = LOSSES["dlr"].cotangents(logits, labels)
+    np.testing.assert_array_equal(cotangent, [[1, 0, -1, 0]])

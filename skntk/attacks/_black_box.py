@@ -1,0 +1,92 @@
+"""Classifiers of which an attack sees the outputs alone."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils.optional import import_for
+from .._utils.targets import as_columns
+
+__all__ = ["BlackBox", "Model", "as_black_box"]
+
+
+class Model(Protocol):
+    """What every attack asks of a model."""
+
+    @property
+    def classes_(self) -> NDArray:
+        """Label of each output; of a single output, the labels of negative and positive values."""
+
+    def outputs(self, X: NDArray) -> NDArray:
+        """Outputs (m, k) for inputs (m, d), with one column for two classes."""
+
+    def check_moves(self, eps: NDArray) -> None:
+        """Raise ValueError for budgets (E,) or (E, d) of which the model allows no attack."""
+
+
+class BlackBox:
+    """A fitted classifier as a function from inputs to outputs.
+
+    Parameters
+    ----------
+    classifier : estimator
+        With `classes_`, and `decision_function` or else `predict_proba`.
+    """
+
+    def __init__(self, classifier: Any):
+        self.classifier = classifier
+
+    @property
+    def classes_(self) -> NDArray:
+        """Class labels of the classifier."""
+        return np.asarray(self.classifier.classes_)
+
+    def outputs(self, X: NDArray) -> NDArray:
+        """Outputs (m, k), with one column for two classes."""
+        classifier, inputs = self.classifier, self._framed(X)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # on feature names
+            if hasattr(classifier, "decision_function"):
+                return as_columns(np.asarray(classifier.decision_function(inputs)))
+            probabilities = np.asarray(classifier.predict_proba(inputs))
+        if probabilities.shape[1] == 2:
+            return probabilities[:, 1:] - probabilities[:, :1]
+        return probabilities
+
+    def check_moves(self, eps: NDArray) -> None:
+        """Allow every budget."""
+
+    def _framed(self, X: NDArray) -> Any:
+        """Rows under the names that the classifier was fitted with, by which steps choose."""
+        names = getattr(self.classifier, "feature_names_in_", None)
+        if names is None:
+            return X
+        # Fitted on a data frame; any library's is read by the names of its columns.
+        pandas = import_for("An estimator fitted on a data frame", "pandas", extra="data")
+        return pandas.DataFrame(X, columns=names)
+
+
+def as_black_box(estimator: Any) -> BlackBox:
+    """View of a fitted classifier, pipeline or search as a `BlackBox`.
+
+    Raises
+    ------
+    NotFittedError
+        If it is a scikit-learn estimator that is not fitted.
+    TypeError
+        If it has no outputs, or no classes.
+    """
+    if hasattr(estimator, "__sklearn_tags__"):
+        check_is_fitted(estimator)
+    has_outputs = hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")
+    if not has_outputs or not hasattr(estimator, "classes_"):
+        lacking = "classes_" if has_outputs else "decision_function and no predict_proba"
+        raise TypeError(
+            f"estimator={type(estimator).__name__} has no {lacking}; an attack without gradients "
+            "needs a classifier with classes_ and decision_function or predict_proba."
+        )
+    return BlackBox(estimator)

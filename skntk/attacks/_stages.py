@@ -1,0 +1,352 @@
+"""The stages of each method, and which samples go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.targets import classify
+from ._apgd import apgd
+from ._balls import Ball, make_ball
+from ._differentiable import Linearization
+from ._losses import LOSSES, TOWARD_CLASS, as_logits
+from ._search import BestIterate, Objective, ascend
+from ._specification import AttackSpecification
+from ._square import square
+
+__all__ = ["METHODS", "BatchSearch", "Options", "stage_names"]
+
+#: Classes toward which "auto" moves, the nearest ones first.
+_NEAREST = 9
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an attack is asked for, apart from its ball.
+
+    Attributes
+    ----------
+    specification : AttackSpecification
+        Ball, box and steps.
+    loss : str
+    targeted : bool
+    n_queries : int
+    n_random_starts : int
+    """
+
+    specification: AttackSpecification
+    loss: str
+    targeted: bool
+    n_queries: int
+    n_random_starts: int
+
+    @property
+    def is_worst_case(self) -> bool:
+        """Whether only success counts, so that no stage goes on after it."""
+        return self.specification.method == "auto"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples that go through a stage together, at one budget.
+
+    Attributes
+    ----------
+    model : Model
+    options : Options
+        The radius of their specification is the budget.
+    ball : Ball
+    best : BestIterate
+        Updated by the stage.
+    clean : tuple
+        Outputs and pullback at the centers of the balls; no pullback for a black box.
+    noise : ndarray of shape (r, m, d + 1)
+        Normal numbers of the random starts.
+    seeds : ndarray of shape (m,)
+    """
+
+    model: Any
+    options: Options
+    ball: Ball
+    best: BestIterate
+    clean: Linearization
+    noise: NDArray
+    seeds: NDArray
+
+    def take(self, rows: NDArray) -> Samples:
+        """Some of the samples, whose best points are copies."""
+        return replace(
+            self,
+            ball=self.ball.take(rows),
+            best=self.best.take(rows),
+            clean=_part(self.clean, rows),
+            noise=self.noise[:, rows],
+            seeds=self.seeds[rows],
+        )
+
+    @property
+    def starts(self) -> list[tuple[NDArray, Linearization | None]]:
+        """Clean samples, with what is known there, and the random starts."""
+        n_random = self.options.n_random_starts
+        return [(self.ball.center, self.clean), *((self.random(i), None) for i in range(n_random))]
+
+    def random(self, index: int) -> NDArray:
+        """One random point in each ball."""
+        return self.ball.random(self.noise[index])
+
+    def objective(self, loss: str) -> Objective:
+        """A loss with the labels of the attack."""
+        return Objective(LOSSES[loss], self.best.labels, self.options.targeted)
+
+
+def _part(linearization: Linearization, rows: NDArray) -> Linearization:
+    """Outputs and pullback of some of the rows."""
+    outputs, pullback = linearization
+
+    def pull_back(cotangents: NDArray) -> NDArray:
+        padded = np.zeros_like(outputs)
+        padded[rows] = cotangents
+        return pullback(padded)[rows]
+
+    return outputs[rows], pull_back
+
+
+def _fgsm(samples: Samples) -> None:
+    for start, known in samples.starts:
+        eps = samples.options.specification.eps
+        ascend(
+            samples.model,
+            samples.ball,
+            start,
+            samples.best,
+            step_size=eps,
+            n_steps=1,
+            linearization=known,
+        )
+
+
+def _pgd(samples: Samples) -> None:
+    steps = samples.options.specification
+    for start, known in samples.starts:
+        ascend(
+            samples.model,
+            samples.ball,
+            start,
+            samples.best,
+            step_size=steps.step_size,
+            n_steps=steps.n_steps,
+            linearization=known,
+        )
+
+
+def _climb(
+    samples: Samples, objective: Objective, start: NDArray, known: Linearization | None = None
+) -> None:
+    steps = samples.options.specification
+    apgd(
+        samples.model,
+        samples.ball,
+        start,
+        samples.best,
+        objective,
+        step_size=steps.step_size,
+        n_steps=steps.n_steps,
+        linearization=known,
+        until_success=samples.options.is_worst_case,
+    )
+
+
+def _apgd(samples: Samples, loss: str | None = None) -> None:
+    objective = samples.best.objective if loss is None else samples.objective(loss)
+    for start, known in samples.starts:
+        _climb(samples, objective, start, known)
+
+
+def _apgd_elsewhere(samples: Samples, loss: str) -> None:
+    """From a random point, because two classes have but one direction to go in."""
+    _climb(samples, samples.objective(loss), samples.random(-1))
+
+
+def _apgd_toward(samples: Samples, rank: int) -> None:
+    """Toward the class that is nearest but `rank` at the clean samples."""
+    own = samples.best.labels
+    logits = as_logits(samples.clean[0])
+    logits[np.arange(len(own)), own] = -np.inf
+    other = np.argsort(-logits, axis=1, kind="stable")[:, rank]
+    objective = Objective(TOWARD_CLASS, np.stack([own, other], axis=1), targeted=False)
+    _climb(samples, objective, samples.ball.center, samples.clean)
+
+
+def _square(samples: Samples, loss: str | None = None) -> None:
+    options = samples.options
+    square(
+        samples.model,
+        samples.ball,
+        samples.best,
+        samples.best.objective if loss is None else samples.objective(loss),
+        seeds=samples.seeds,
+        n_queries=options.n_queries,
+        until_success=options.is_worst_case,
+    )
+
+
+Stage = tuple[str, Callable[[Samples], None]]
+
+#: All of FGSM comes before any further step, so that no method is weaker than it.
+METHODS: dict[str, list[Stage]] = {
+    "fgsm": [("fgsm", _fgsm)],
+    "pgd": [("fgsm", _fgsm), ("pgd", _pgd)],
+    "apgd": [("fgsm", _fgsm), ("apgd", _apgd)],
+    "square": [("square", _square)],
+    "auto": [
+        ("fgsm", _fgsm),
+        ("apgd-margin", partial(_apgd, loss="margin")),
+        ("apgd-cross_entropy", partial(_apgd_elsewhere, loss="cross_entropy")),
+        *(("apgd-targeted", partial(_apgd_toward, rank=rank)) for rank in range(_NEAREST)),
+        ("square", partial(_square, loss="margin")),
+    ],
+}
+
+
+def _stages(options: Options, n_classes: int) -> list[Stage]:
+    """Stages of a method for so many classes."""
+    stages = METHODS[options.specification.method]
+    # Two classes have one other class each, and a target is given already.
+    n_others = 0 if n_classes == 2 or options.targeted else min(_NEAREST, n_classes - 1)
+    targeted = [stage for stage in stages if stage[0] == "apgd-targeted"]
+    return [stage for stage in stages if stage not in targeted[n_others:]]
+
+
+def stage_names(method: str) -> list[str]:
+    """Names of the stages of a method, each once, in the order in which they run."""
+    return list(dict.fromkeys(name for name, _ in METHODS[method]))
+
+
+class BatchSearch:
+    """The attack on one batch, at any number of budgets.
+
+    Parameters
+    ----------
+    options : Options
+    model : Model
+    X : ndarray of shape (m, d)
+        Clean samples.
+    labels : ndarray of shape (m,), or None
+        Class indices; None for the predictions.
+    box : tuple or None
+        Lowest and highest value of a feature.
+    noise : ndarray of shape (r, m, d + 1)
+        Normal numbers of the random starts.
+    seeds : ndarray of shape (m,)
+        Of the random search.
+
+    Attributes
+    ----------
+    clean : BestIterate
+        The samples themselves.
+    has_gradient : ndarray of bool of shape (m,), or None
+        None for a black box.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        model: Any,
+        X: NDArray,
+        labels: NDArray | None,
+        box: tuple | None,
+        noise: NDArray,
+        seeds: NDArray,
+    ):
+        self.options, self.model, self.X, self.box = options, model, X, box
+        self.noise, self.seeds = noise, seeds
+        self.linearization = _linearization(model, X)
+        outputs, pullback = self.linearization
+        own = classify(outputs)
+        labels = own if labels is None else labels
+        loss = LOSSES["margin" if options.is_worst_case else options.loss]
+        objective = Objective(loss, own if loss.label_free else labels, options.targeted)
+        self.clean = BestIterate(X, outputs, objective, labels)
+        self.has_gradient = None
+        if options.specification.method != "square":
+            dual_norm = make_ball(options.specification.norm, X, 1.0, None).dual_norm
+            self.has_gradient = dual_norm(objective.gradient(outputs, pullback, dual_norm)) > 0
+        self.stages = _stages(options, len(model.classes_))
+
+    def at(
+        self, eps: Any, contained: list[tuple[BestIterate, NDArray]]
+    ) -> tuple[BestIterate, NDArray]:
+        """Attack within `eps`.
+
+        Parameters
+        ----------
+        eps : float or ndarray of shape (d,)
+            Budget.
+        contained : list of (BestIterate, ndarray of shape (m,))
+            What this method returned for budgets within this one.
+
+        Returns
+        -------
+        best : BestIterate
+            Best points, at least as good as those of the budgets within this one.
+        fell : ndarray of int of shape (m,)
+            Index in `stages` of the one that succeeded on each sample first; -1: none of them.
+        """
+        best = self.clean.copy()
+        fell = np.full(len(self.X), -1)
+        if np.max(eps) > 0:
+            for smaller, _ in contained:
+                best.update(smaller.points, smaller.outputs)
+            _mark(fell, best, contained)
+            self._run_stages(eps, best, fell)
+        for smaller, _ in contained:
+            best.keep_successes(smaller)
+        _mark(fell, best, contained)
+        return best, fell
+
+    def _run_stages(self, eps: Any, best: BestIterate, fell: NDArray) -> None:
+        options = self.options
+        specification = replace(options.specification, eps=eps)
+        ball = make_ball(specification.norm, self.X, eps, self.box)
+        samples = Samples(
+            self.model,
+            replace(options, specification=specification),
+            ball,
+            best,
+            self.linearization,
+            self.noise,
+            self.seeds,
+        )
+        for index, (_, run) in enumerate(self.stages):
+            before = best.success
+            if not options.is_worst_case or not before.any():
+                run(samples)
+            elif not before.all():
+                rows = np.flatnonzero(~before)
+                part = samples.take(rows)
+                run(part)
+                best.put(rows, part.best)
+            fell[best.success & ~before] = index
+
+
+def _mark(fell: NDArray, best: BestIterate, contained: list[tuple[BestIterate, NDArray]]) -> None:
+    """Say of successes carried over from smaller budgets which stage they are owed to."""
+    for smaller, earlier in contained:
+        carried = smaller.success & best.success & (fell < 0)
+        fell[carried] = earlier[carried]
+
+
+def _linearization(model: Any, X: NDArray) -> Linearization:
+    """Outputs and pullback; none where the model is a black box."""
+    if hasattr(model, "linearize"):
+        return model.linearize(X)
+
+    def no_pullback(cotangents: NDArray) -> NDArray:
+        raise TypeError("A black box has no gradient.")
+
+    return model.outputs(X), no_pullback

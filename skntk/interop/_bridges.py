@@ -1,0 +1,149 @@
+"""Bridges from and to other toolboxes, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from .._utils.optional import import_for
+from ._function_classifier import FunctionClassifier
+
+__all__ = ["from_jax", "from_torch", "to_art", "to_torch"]
+
+
+def from_jax(function: Callable, *, classes: ArrayLike, n_features: int) -> FunctionClassifier:
+    """Classifier of a JAX function, with the gradient that JAX derives.
+
+    Parameters
+    ----------
+    function : callable
+        From an array (m, d) to outputs (m,) or (m, 1) for two classes, else (m, n_classes), each
+        row of which depends on its own row alone; parameters are closed over. It is compiled, for
+        batches of a few sizes.
+    classes : array-like of shape (n_classes,)
+        Label of each output; of a single output, the labels of negative and positive values.
+    n_features : int
+        Number d of features.
+
+    Returns
+    -------
+    classifier : FunctionClassifier
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from skntk import NTKAttack
+    >>> from skntk.interop import from_jax
+    >>> clf = from_jax(lambda x: x[:, 0] ** 2 - x[:, 1], classes=["above", "below"], n_features=2)
+    >>> NTKAttack(clf, eps=0.1).generate([[0.5, 0.2]], ["below"])
+    array([[0.4, 0.3]])
+    """
+    from ._jax import JaxFunction
+
+    bridge = JaxFunction(function)
+    return FunctionClassifier(bridge.outputs, bridge.vjp, classes=classes, n_features=n_features)
+
+
+def from_torch(
+    module: Any, *, classes: ArrayLike, input_shape: tuple[int, ...]
+) -> FunctionClassifier:
+    """Classifier of a PyTorch module, with the gradient that PyTorch derives.
+
+    The module runs where its parameters are and in their precision.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode (``module.eval()``); from a tensor (m, *input_shape) to logits (m,) or
+        (m, 1) for two classes, else (m, n_classes).
+    classes : array-like of shape (n_classes,)
+        Label of each output; of a single output, the labels of negative and positive values.
+    input_shape : tuple of int
+        Shape of one input as the module takes it, (d,) or (channels, height, width). Images here
+        are rows with channels last; they are transposed on the way.
+
+    Returns
+    -------
+    classifier : FunctionClassifier
+
+    Raises
+    ------
+    ImportError
+        If PyTorch is not installed.
+    ValueError
+        If the module is in training mode, where the outputs of a sample may depend on others.
+    """
+    import_for("from_torch", "torch", extra="torch")
+    from ._torch import TorchFunction
+
+    bridge = TorchFunction(module, input_shape)
+    return FunctionClassifier(
+        bridge.outputs, bridge.vjp, classes=classes, n_features=bridge.n_features
+    )
+
+
+def to_torch(estimator: Any, *, input_shape: tuple[int, ...] | None = None) -> Any:
+    """View of a fitted classifier as a PyTorch module with exact gradients.
+
+    AutoAttack, torchattacks and foolbox run on it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, as `NTKAttack` takes it.
+    input_shape : tuple of int, default=None
+        Shape of one input as the attacks want it, (channels, height, width): it is made a row
+        with channels last, as images are here. None: (d,).
+
+    Returns
+    -------
+    module : torch.nn.Module
+        From a tensor (m, *input_shape) to logits (m, n_classes), in its dtype and on its device;
+        two logits -f/2 and f/2 for a single output f. It can be differentiated once.
+
+    Raises
+    ------
+    ImportError
+        If PyTorch is not installed.
+    TypeError
+        If the estimator has no input gradient.
+    """
+    import_for("to_torch", "torch", extra="torch")
+    from ._torch import EstimatorModule
+
+    return EstimatorModule(estimator, input_shape)
+
+
+def to_art(
+    estimator: Any, *, clip_values: tuple, input_shape: tuple[int, ...] | None = None
+) -> Any:
+    """View of a fitted classifier as a classifier of the Adversarial Robustness Toolbox.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, as `NTKAttack` takes it.
+    clip_values : tuple of two floats or arrays
+        Lowest and highest value of a feature.
+    input_shape : tuple of int, default=None
+        Shape of one input as the attacks want it, (height, width, channels). None: (d,).
+
+    Returns
+    -------
+    classifier : art.estimators.classification.classifier.Classifier
+        Whose `predict` gives logits, two of them for two classes, and whose loss is their
+        cross-entropy.
+
+    Raises
+    ------
+    ImportError
+        If the toolbox is not installed.
+    TypeError
+        If the estimator has no input gradient.
+    """
+    import_for("to_art", "art", extra="art")
+    from ._art import EstimatorClassifier
+
+    return EstimatorClassifier(estimator, clip_values, input_shape)
