@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 SCRIPTS = {f"P{int(path.name[1:3])}": path for path in sorted(FOLDER.glob("p[0-9][0-9]_*.py"))}
 #: Rows that can use real images, and the option that names the file.
 IMAGES = {"P1": "mnist", "P2": "cifar_pair", "P3": "mnist", "P4": "cifar_pair"}
-IMAGES |= {"P5": "mnist", "P9": "mnist", "P10": "mnist"}
+IMAGES |= {"P5": "mnist", "P9": "mnist", "P10": "mnist", "P13": "mnist"}
 HEADINGS = ["id", "work", "rival", "target", "ratio", "medians: skntk, rival", "peak", "agreement"]
 
 

@@ -43,7 +43,13 @@ def check(result, folder, pictures, says):
 @pytest.mark.parametrize(
     ("name", "options", "pictures", "says"),
     [
-        ("ntk_attack", ["--output", "attack.png"], ["attack.png"], ["FGSM", "PGD-10", "40 train"]),
+        (
+            "ntk_attack",
+            ["--output", "attack.png", "--curve", "curve.png"],
+            ["attack.png", "curve.png"],
+            ["FGSM", "PGD-10", "worst case", "40 train"],
+        ),
+        ("evaluation", [], ["evaluation.png"], ["planted: found", "zero", "lead astray"]),
         ("robust_features", ["--kernels", "fc1"], ["robust_features.png"], ["fc1", "rank corr."]),
         (
             "feature_gradients",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ __all__ = ["RobustAccuracyDisplay"]
 
 
 class RobustAccuracyDisplay(Display):
-    """Robust accuracy of one or several estimators, against the radius of the attack.
+    """Robust accuracy of estimators under attacks, against the radius of the attack.
 
     Parameters
     ----------
     curves : dict of str to (ndarray of shape (E,), ndarray of shape (E,))
-        Budgets and accuracies of each estimator.
+        Budgets and accuracies of each estimator, under each attack.
     name : str, default=None
         Title.
 
@@ -49,6 +50,18 @@ class RobustAccuracyDisplay(Display):
     ... )
     >>> sorted(display.lines_)
     ['fc1', 'fc3']
+
+    One machine under several attacks:
+
+    >>> attacks = {
+    ...     "FGSM": NTKAttack(None),
+    ...     "worst case": NTKAttack(None, method="auto", n_queries=50, random_state=0),
+    ... }
+    >>> display = RobustAccuracyDisplay.from_estimator(
+    ...     machines["fc1"], X[200:220], y[200:220], epsilons=[0, 0.1], attack=attacks
+    ... )
+    >>> sorted(display.lines_)
+    ['FGSM', 'worst case']
     """
 
     def __init__(self, curves: dict[str, Any], *, name: str | None = None) -> None:
@@ -63,7 +76,7 @@ class RobustAccuracyDisplay(Display):
         y: ArrayLike,
         *,
         epsilons: ArrayLike,
-        attack: NTKAttack | None = None,
+        attack: NTKAttack | Mapping[str, NTKAttack] | None = None,
         name: str | None = None,
         ax: Any = None,
     ) -> RobustAccuracyDisplay:
@@ -79,9 +92,10 @@ class RobustAccuracyDisplay(Display):
             Their labels.
         epsilons : array-like of shape (E,)
             Radii, as of `NTKAttack.run`.
-        attack : NTKAttack, default=None
-            The attack, with None as its estimator; its `eps` is not used. None: the default
-            attack.
+        attack : NTKAttack, or mapping from str to NTKAttack, default=None
+            The attack, with None as its estimator; its `eps` is not used. Several by name: a
+            curve for each estimator under each attack. None: the default attack, FGSM; an
+            evaluation asks for the worst case, ``NTKAttack(None, method="auto")``.
         name : str, default=None
             Title.
         ax : matplotlib Axes, default=None
@@ -98,19 +112,21 @@ class RobustAccuracyDisplay(Display):
         ValueError
             If `attack` has an estimator of its own, is targeted, or `epsilons` are no numbers.
         """
-        attack = check_free_attack(attack)
+        attacks = dict(attack) if isinstance(attack, Mapping) else {"": attack}
+        attacks = {label: check_free_attack(each) for label, each in attacks.items()}
         budgets = np.asarray(epsilons, dtype=float)
         if budgets.ndim != 1:
             raise ValueError(
                 f"epsilons has shape {budgets.shape}; give one number for each budget, which are "
                 "the axis of the picture."
             )
-        named = isinstance(estimator, Mapping)
-        machines = dict(estimator) if named else {type(estimator).__name__: estimator}
+        machines = dict(estimator) if isinstance(estimator, Mapping) else {"": estimator}
         curves = {}
-        for label, machine in machines.items():
-            own = clone(attack).set_params(estimator=machine)
-            curves[label] = (budgets, own.run(X, y, epsilons=budgets.tolist()).robust_accuracy)
+        for (machine, fitted), (label, each) in product(machines.items(), attacks.items()):
+            name_of_both = ", ".join(filter(None, (machine, label))) or type(fitted).__name__
+            own = clone(each).set_params(estimator=fitted)
+            result = own.run(X, y, epsilons=budgets.tolist())
+            curves[name_of_both] = (budgets, result.robust_accuracy)
         return cls.from_predictions(curves, name=name, ax=ax)
 
     @classmethod

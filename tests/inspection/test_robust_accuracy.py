@@ -49,6 +49,23 @@ def test_one_estimator_on_given_axes(machine):
     assert display.ax_ is ax and list(display.lines_) == ["NTKClassifier"]
 
 
+def test_several_attacks(machine):
+    attacks = {"FGSM": NTKAttack(None, clip_values=None), "PGD": ATTACK}
+    display = RobustAccuracyDisplay.from_estimator(
+        machine, X, Y, epsilons=[0.0, 0.2], attack=attacks
+    )
+    assert list(display.lines_) == ["FGSM", "PGD"]
+    machines = {"a": machine, "b": machine}
+    display = RobustAccuracyDisplay.from_estimator(
+        machines, X, Y, epsilons=[0.0, 0.2], attack=attacks
+    )
+    assert list(display.lines_) == ["a, FGSM", "a, PGD", "b, FGSM", "b, PGD"]
+    for name in attacks:
+        np.testing.assert_array_equal(
+            display.lines_[f"a, {name}"].get_ydata(), display.lines_[f"b, {name}"].get_ydata()
+        )
+
+
 def test_given_curves():
     display = RobustAccuracyDisplay.from_predictions({"a": ([0, 1], [1, 0]), "b": ([0], [1])})
     assert list(display.lines_) == ["a", "b"]
