@@ -1,7 +1,7 @@
-"""The angle between two vectors, and what a ReLU layer does to it.
+"""The angle between two vectors, and its image under a ReLU layer.
 
-An angle is passed around as the pair ``versine = 1 - cos`` and ``coversine = 1 + cos``:
-a cosine alone has no digits left near +-1, which is where x = z lies.
+An angle is represented by the pair ``versine = 1 - cos`` and ``coversine = 1 + cos``. A cosine
+alone would lose its digits near +-1, which is where equal and opposite samples lie.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["Angle", "inverse_sine", "relu_angle", "safe_inverse"]
 def _arcsin_coefficients(degree: int) -> np.ndarray:
     """Coefficients in t = 4y - 1 of arcsin(sqrt(y)) / sqrt(y) on 0 <= y <= 1/2.
 
-    The Taylor series, economised: rewritten in Chebyshev polynomials, whose high ones are
-    dropped, and back. In rational numbers, since either step loses digits otherwise.
+    This is the economised Taylor series: it is converted to Chebyshev polynomials, truncated
+    and converted back. The arithmetic is rational, since both conversions lose digits otherwise.
     """
     n_terms = 3 * degree
     taylor = [Fraction(comb(2 * n, n), 4**n * (2 * n + 1)) for n in range(n_terms)]
@@ -37,16 +37,16 @@ def _arcsin_coefficients(degree: int) -> np.ndarray:
     return np.array([float(coefficient) for coefficient in economised])
 
 
-# XLA's arctan2 is scalar code on a CPU; a polynomial vectorises. The degrees are the
-# lowest that reach the rounding error of the dtype: the fit gains a factor 5.8 a degree.
+# XLA compiles arctan2 to scalar code on a CPU, whereas a polynomial vectorises. The degrees are
+# the lowest that reach the rounding error of the dtype: each degree divides the error by 5.8.
 _COEFFICIENTS = {np.float32: _arcsin_coefficients(9), np.float64: _arcsin_coefficients(21)}
 
-# (sin x - x cos x) / x^3 in powers of x^2, enough of them for x < 1/2.
+# Coefficients of (sin x - x cos x) / x^3 in powers of x^2, as many as x < 1/2 requires.
 _SINE_SERIES = [(-1) ** k * 2 * (k + 1) / factorial(2 * k + 3) for k in range(8)]
 
 
 def _polynomial(x: jax.Array, coefficients: Sequence[float] | np.ndarray) -> jax.Array:
-    """Horner's rule, lowest coefficient first."""
+    """Value of a polynomial by Horner's rule; the lowest coefficient comes first."""
     value = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         value = value * x + x.dtype.type(coefficient)
@@ -54,19 +54,19 @@ def _polynomial(x: jax.Array, coefficients: Sequence[float] | np.ndarray) -> jax
 
 
 class Angle:
-    """Functions of the angle whose versine and coversine are given.
+    """Functions of an angle that is given by its versine and coversine.
 
     Parameters
     ----------
     versine : Array
     coversine : Array, default=None
-        None: the angle is a right one or less, as after a ReLU layer, so that 2 - versine
-        has all of its digits.
+        None means that the angle is at most pi / 2, as after a ReLU layer, so that
+        2 - versine is accurate.
 
     Attributes
     ----------
     theta, supplement : Array
-        The angle and pi minus the angle, each with full relative accuracy near 0.
+        The angle, and pi minus the angle, each with full relative accuracy near 0.
     sin, cos : Array
     """
 
@@ -86,16 +86,16 @@ class Angle:
 
 
 def _small_angle(versine: jax.Array) -> jax.Array:
-    """Angle, at most a right one, with that versine."""
+    """Angle of at most pi / 2 with the given versine."""
     half_square = versine / 2  # sin^2 of half the angle
     ratio = _polynomial(4 * half_square - 1, _COEFFICIENTS[versine.dtype.type])
     return 2 * jnp.sqrt(half_square) * ratio
 
 
 def relu_angle(angle: Angle, versine: jax.Array) -> jax.Array:
-    """Versine of the angle between ReLU feature vectors, E[relu(u) relu(v)] normalised.
+    """Versine of the angle between two ReLU feature vectors, from E[relu(u) relu(v)] normalised.
 
-    1 - (sin + (pi - theta) cos) / pi, rearranged so that nothing cancels at theta = 0.
+    It is 1 - (sin + (pi - theta) cos) / pi, rearranged so that nothing cancels near theta = 0.
     """
     theta = angle.theta
     series = theta**3 * _polynomial(theta**2, _SINE_SERIES)
@@ -104,15 +104,15 @@ def relu_angle(angle: Angle, versine: jax.Array) -> jax.Array:
 
 
 def inverse_sine(angle: Angle) -> jax.Array:
-    """1 / sin, and 0 where the angle is 0 or pi to rounding: there the kernel has a kink.
+    """1 / sin, but 0 where the angle is 0 or pi up to rounding and the kernel has a kink.
 
-    The tangential sub-gradient 0 is what is left of a direction that rounding has lost.
+    There rounding has lost the tangential direction, so its sub-gradient is taken to be 0.
     """
     least = 64 * jnp.finfo(angle.sin.dtype).eps
     return jnp.where(angle.sin > least, 1 / jnp.maximum(angle.sin, least), 0)
 
 
 def safe_inverse(array: jax.Array) -> jax.Array:
-    """1 / array where it is positive, and 0 elsewhere."""
+    """1 / array where the array is positive, and 0 elsewhere."""
     positive = array >= jnp.finfo(array.dtype).tiny  # 1 / subnormal overflows
     return jnp.where(positive, 1 / jnp.where(positive, array, 1), 0)

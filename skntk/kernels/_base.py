@@ -23,10 +23,10 @@ Pullback = Callable[[NDArray], NDArray]
 class NeuralTangentKernel(ABC):
     r"""Base class of all kernels :math:`\Theta(x, z)`.
 
-    A new kernel is best derived from `PairNTK`, which asks for one function of a pair of samples.
-    A subclass of this class implements `_gram`, `_diag` and `_linearize` on validated arrays of
-    one floating dtype. Either stores its constructor's arguments under their own names, so that
-    scikit-learn's `clone` and a grid over ``kernel__depth`` work.
+    A new kernel is best derived from `PairNTK`, which requires one function of a pair of samples.
+    A direct subclass of this class implements `_gram`, `_diag` and `_linearize` for validated
+    arrays of one floating dtype. Both store the constructor's arguments under their own names,
+    so that scikit-learn's `clone` and a grid search over ``kernel__depth`` work.
     """
 
     #: Samples on each side of a block in which a large Gram matrix is computed.
@@ -40,7 +40,7 @@ class NeuralTangentKernel(ABC):
         X : array-like of shape (n, d)
             Left inputs.
         Z : array-like of shape (m, d), default=None
-            Right inputs. None means `X`: each pair is then computed once and the
+            Right inputs. If None, `X` is used: each pair is then computed once, and the
             result is exactly symmetric.
 
         Returns
@@ -82,7 +82,7 @@ class NeuralTangentKernel(ABC):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Where the gradient is taken.
+            Points at which the gradient is taken.
         Z : array-like of shape (m, d)
             The other argument of the kernel, held fixed.
         W : array-like of shape (n, m)
@@ -98,7 +98,7 @@ class NeuralTangentKernel(ABC):
         W = as_float_matrix(W, "W").astype(X.dtype, copy=False)
         if W.shape != (len(X), len(right)):
             raise ValueError(
-                f"W has shape {W.shape}; give one weight a pair, ({len(X)}, {len(right)})."
+                f"W has shape {W.shape}; give one weight per pair, ({len(X)}, {len(right)})."
             )
         rows = max(1, _BLOCK_BYTES // (X.itemsize * len(right)))
         gradient = np.empty_like(X)
@@ -109,14 +109,14 @@ class NeuralTangentKernel(ABC):
         return gradient
 
     def linearize(self, X: ArrayLike, Z: ArrayLike) -> tuple[NDArray, Pullback]:
-        r"""Gram matrix together with its pullback, sharing their common work.
+        r"""Gram matrix and its pullback, which share their common work.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Where the kernel is linearised.
+            Points at which the kernel is linearised.
         Z : array-like of shape (m, d)
-            The other argument, held fixed.
+            The other argument of the kernel, held fixed.
 
         Returns
         -------
@@ -145,16 +145,16 @@ class NeuralTangentKernel(ABC):
         return self._linearize(X, Z)[1](W)
 
     def check_parameters(self, n_features: int) -> None:  # noqa: B027, for those without any
-        """Raise for a wrong parameter; called before any work. Without parameters, nothing is."""
+        """Raise for an invalid parameter; called before any work. By default, check nothing."""
 
     def prepare(self) -> None:  # noqa: B027, for those with nothing to draw
-        """Draw what is random; called once, before the kernel is copied to workers."""
+        """Draw random quantities; called once, before the kernel is copied to workers."""
 
-    #: The remedy, besides those for the inputs, where values are not finite.
+    #: Last remedy that the error about values that are not finite names.
     _if_not_finite = "check the kernel's parameters"
 
     def _finite(self, values: NDArray, X: NDArray, Z: NDArray | None = None) -> NDArray:
-        """Give kernel values back, or raise ValueError if some are not finite."""
+        """Return the kernel values, or raise ValueError if any of them is not finite."""
         # The sum is quick to check, but may itself overflow.
         if np.isfinite(values.sum()) or (finite := np.isfinite(values)).all():
             return values
@@ -162,9 +162,9 @@ class NeuralTangentKernel(ABC):
         name = textwrap.shorten(repr(self), 200, placeholder="...)")
         precision = "pass float64 inputs, " if values.dtype == np.float32 else ""
         raise ValueError(
-            f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples, "
-            f"whose largest input is {largest:.3g} in {values.dtype}. Scale the inputs "
-            f"(StandardScaler, or division by the largest), {precision}or {self._if_not_finite}."
+            f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples; "
+            f"their largest input is {largest:.3g} in {values.dtype}. Scale the inputs (with "
+            f"StandardScaler, or divide by the largest), {precision}or {self._if_not_finite}."
         )
 
     def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:
@@ -175,13 +175,13 @@ class NeuralTangentKernel(ABC):
         Z = as_float_matrix(Z, "Z")
         if X.shape[1] != Z.shape[1]:
             raise ValueError(
-                f"X has {X.shape[1]} features and Z has {Z.shape[1]}; give both the same."
+                f"X has {X.shape[1]} features and Z has {Z.shape[1]}; give both the same number."
             )
         dtype = common_dtype(X, Z)
         return X.astype(dtype, copy=False), Z.astype(dtype, copy=False)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor parameters by name, as scikit-learn asks for them."""
+        """Return the constructor's parameters by name, as scikit-learn expects."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self, **params: Any) -> NeuralTangentKernel:
@@ -209,5 +209,5 @@ def _check_gram_memory(X: NDArray, Z: NDArray, n_matrices: int = 1) -> None:
     )
 
 
-#: Bounds the derivative blocks that `input_vjp` holds at a time.
+#: Bytes of a block of weights and of each derivative that `input_vjp` holds at a time.
 _BLOCK_BYTES = 64 * 2**20

@@ -1,7 +1,7 @@
 """The convolutional ReLU network with a flattened read-out, in closed form.
 
-Only pairs of equal pixel positions matter. A pair of pixels is described by its squared
-feature distance, not its inner product: equal images then have distance 0 to the bit.
+Only pairs of pixels at the same position matter. A pair is described by the squared distance
+between its features, not by their inner product: equal images then have distance exactly 0.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ._tiled import TiledNTK
 
 __all__ = ["ConvolutionalNTK"]
 
-#: Images on each side of a tile of pairs: small enough for its layers to stay in cache,
-#: and fixed, so that nothing recompiles.
+#: Images on each side of a tile of pairs: small enough for its layers to stay in cache, and
+#: fixed, so that nothing is compiled again.
 _TILE = 16
 
 
 class ConvolutionalNTK(TiledNTK):
     r"""NTK of an infinitely wide convolutional ReLU network with a flattened read-out.
 
-    `depth` times [3x3 SAME convolution, ReLU], then a linear read-out of all pixels: the
-    paper's CONV1 and CONV2. Equal to ``stax.serial(Conv(..., (3, 3), padding="SAME"),
-    Relu(), ..., Flatten(), Dense(1))``.
+    The network is `depth` times [3x3 SAME convolution, ReLU], then a linear read-out of all
+    pixels; depths 1 and 2 are the paper's CONV1 and CONV2. The kernel equals that of
+    ``stax.serial(Conv(..., (3, 3), padding="SAME"), Relu(), ..., Flatten(), Dense(1))``.
 
     Parameters
     ----------
     depth : int, default=1
         Number of convolutional layers, 1 or more.
     image_shape : tuple of int (H, W, C)
-        Shape of one sample; inputs are its values in C order, as rows.
+        Height, width and channels of an image. Each input row holds one image in C order.
     weight_std : float, default=sqrt(2)
         Standard deviation of the weights in NTK parameterisation.
     bias_std : float, default=0.1
@@ -48,8 +48,8 @@ class ConvolutionalNTK(TiledNTK):
 
     Notes
     -----
-    The cost is that of n m H W pairs of pixels; memory beyond the result is bounded
-    whatever n and m.
+    The cost is proportional to n m H W, the number of pairs of pixels. Memory beyond the
+    result does not grow with n or m.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class ConvolutionalNTK(TiledNTK):
         return _TILE
 
     def _arrange(self, block: NDArray) -> NDArray:
-        # Images last: shifts by a pixel then move whole vectors.
+        # With images on the last axis, a shift by one pixel moves contiguous vectors.
         return np.ascontiguousarray(block.T).reshape(*self.image_shape, -1)
 
     def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
@@ -103,14 +103,14 @@ class ConvolutionalNTK(TiledNTK):
         return _tile_vjp(self.depth, _may_be_opposite(x, z), x, z, weights, *self._scalars(x))
 
     def _scalars(self, X: NDArray) -> tuple[np.floating, ...]:
-        """Variances of weights and biases, and the 1 of `computed_once`."""
+        """Variances of weights and biases, and the 1 that `computed_once` divides by."""
         return tuple(map(X.dtype.type, (self.weight_std**2, self.bias_std**2, 1)))
 
 
 def _may_be_opposite(x: NDArray, z: NDArray) -> bool:
-    """Whether pixels can be nearly opposite, of two blocks of images: not without negative ones.
+    """Whether two blocks of images may hold nearly opposite pixels, which takes negative values.
 
-    Watching for them costs a third of the time.
+    Checking for such pixels accounts for a third of the time.
     """
     return bool(x.min() < 0 or z.min() < 0)
 
@@ -159,13 +159,14 @@ def _network(
 ) -> jax.Array:
     """Kernel of images (H, W, C, ...) that broadcast against each other.
 
-    `distance` is the squared distance of the features of two pixels, `q_x` and `q_z` their
-    squared norms, `t` the tangent kernel so far. `signed` says whether pixels may be opposite.
+    `distance` is the squared distance between the features of two pixels, `q_x` and `q_z` are
+    their squared norms and `t` is the tangent kernel so far. `signed` says whether pixels may be
+    opposite.
     """
-    # Without a bias the kernel is homogeneous, and parallel images, scaled alike, have
-    # distance 0 too; the difference of two norms would cancel.
+    # Without a bias the kernel is homogeneous, so images are scaled to unit norm. Parallel
+    # images then have distance 0 too, where a difference of two norms would cancel.
     length_x, length_z = (jnp.where(b == 0, _length(images), 1) for images in (x, z))
-    pixels = (None, None, None, ...)  # in full: JAX may be set to refuse fewer axes
+    pixels = (None, None, None, ...)  # explicit, for jax_numpy_rank_promotion="raise"
     x, z = x * safe_inverse(length_x)[pixels], z * safe_inverse(length_z)[pixels]
     n_channels = x.shape[2]
     distance = ((x - z) ** 2).sum(axis=2) / n_channels
@@ -209,15 +210,15 @@ def _opposite(
     w: jax.Array,
     b: jax.Array,
 ) -> jax.Array:
-    """Squared distance of pixels of x from those of -z, with all of its digits.
+    """Squared distance between the pixels of x and those of -z, to full accuracy.
 
-    By the parallelogram law, or by sums where pixels are so nearly opposite that a difference
-    would have lost its digits.
+    It is computed by the parallelogram law, or by sums where pixels are so nearly opposite that
+    the difference in that law would cancel.
     """
     by_law = 2 * (q_x + q_z) - distance
 
     def by_sums() -> jax.Array:
-        # The bias is one more feature; it is the same on both sides.
+        # The bias is one more feature, sqrt(b) for x and -sqrt(b) for -z.
         return w * _patch_mean(((x + z) ** 2).sum(axis=2)) / x.shape[2] + 4 * b
 
     near = jnp.any(by_law < 0.1 * jnp.sqrt(q_x) * jnp.sqrt(q_z))
@@ -230,7 +231,8 @@ def _angle(
     scale = jnp.sqrt(q_x) * jnp.sqrt(q_z)
     gap = (q_x - q_z) * safe_inverse(jnp.sqrt(q_x) + jnp.sqrt(q_z))
 
-    # A zero vector has no angle; a right angle makes its derivative the mean of both sides.
+    # The angle of a zero vector is undefined; a right angle makes the derivative there the mean
+    # of the one-sided derivatives.
     def versine_from(square: jax.Array) -> jax.Array:
         return jnp.clip(jnp.where(scale > 0, (square - gap**2) * safe_inverse(2 * scale), 1), 0, 2)
 
@@ -243,10 +245,11 @@ def _angle(
 def _relu(
     distance: jax.Array, opposite: jax.Array | None, q_x: jax.Array, q_z: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Squared distance of two feature vectors after a ReLU layer, and its derivative map k0.
+    """Squared distance between two feature vectors after a ReLU layer, and the derivative map k0.
 
-    `opposite`, the squared distance from the opposite vector, only lends its digits: it follows
-    from the others, and so do its derivatives. None: no digits are missing.
+    `opposite` is the squared distance from the opposite vector. It follows from the other
+    arguments, as do its derivatives, and is passed for accuracy alone; None means that the
+    others are accurate enough.
     """
     angle, versine, scale, gap = _angle(distance, opposite, q_x, q_z)
     return gap**2 / 2 + scale * relu_angle(angle, versine), angle.supplement / (2 * np.pi)
@@ -261,7 +264,7 @@ def _relu_jvp(
     angle, versine, scale, gap = _angle(distance, opposite, q_x, q_z)
     k0 = angle.supplement / (2 * np.pi)
     relu_distance = gap**2 / 2 + scale * relu_angle(angle, versine)
-    # d k0 has the kink: 0 where the angle is 0 or pi.
+    # The derivative of k0 has the kink, and is taken to be 0 where the angle is 0 or pi.
     slope = inverse_sine(angle) / (4 * np.pi)
     k0_dot = -slope * safe_inverse(scale) * distance_dot
     relu_distance_dot = k0 * distance_dot

@@ -1,4 +1,4 @@
-"""The tangent kernel of a finite network, as it stands or averaged over initialisations."""
+"""The tangent kernel of a finite network, at given parameters or averaged over initialisations."""
 
 from __future__ import annotations
 
@@ -35,29 +35,31 @@ Draw = tuple[Any, Any, Any]
 class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
     r"""Tangent kernel :math:`J_w f(x) J_w f(z)^T` of a finite network (Eq. 6).
 
-    Called as a kernel it gives the trace over the k outputs divided by k; `full` gives all
-    of it. Without parameters it is averaged over random initialisations, which stands in
-    for the analytic kernel of architectures that have none (App. B).
+    A call returns the trace over the k outputs divided by k; `full` returns the kernel between
+    all outputs. Without `params` the kernel is averaged over random initialisations, which
+    approximates the analytic kernel of architectures for which none is known (App. B).
 
     Parameters
     ----------
     module : linen.Module, NNX module, class or factory, or callable
-        The network; or, with `params`, any function ``apply_fn(params, x)`` from a batch
-        (n, d) to outputs (n, k), at module level if the kernel is to be pickled.
+        The network. With `params`, also any function ``apply_fn(params, x)`` from a batch
+        (n, d) to outputs (n, k), which must be defined at module level for the kernel to be
+        picklable.
     params : tree of arrays, default=None
-        Parameters; for Linen, variables or parameters alone. None: random ones.
+        Parameters of the network; for a Linen module, either all of its variables or its
+        parameters alone. If None, they are drawn at random.
     input_shape : tuple of int, default=None
-        Shape that a sample is given before the network sees it; None: flat.
+        Shape that each sample is given before it enters the network. If None, samples stay flat.
     n_draws : int, default=1
-        Number of initialisations averaged over, if `params` is None.
+        Number of initialisations to average over if `params` is None.
     random_state : int, RandomState instance or None, default=None
-        For the initialisations.
+        Determines the initialisations.
 
     Notes
     -----
-    Dense layers contribute :math:`(h_i \cdot h_j)(\delta_{ia} \cdot \delta_{jb})` from their
-    inputs h and output derivatives delta, convolutions one product of patches and delta a
-    sample; each sample's derivatives are computed once.
+    A dense layer contributes :math:`(h_i \cdot h_j)(\delta_{ia} \cdot \delta_{jb})`, from its
+    inputs h and output derivatives delta. The Jacobian of a convolution is one product of
+    patches and delta per sample. A call computes the derivatives of each sample once.
 
     Examples
     --------
@@ -73,10 +75,10 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
 
     _pickled_by_value = ("module",)
 
-    #: Each block computes the derivatives of its samples anew.
+    #: Large, since each block computes the derivatives of its samples anew.
     block_size = 4096
 
-    _if_not_finite = "give params that are finite, which those of a training that diverged are not"
+    _if_not_finite = "pass finite params, unlike those of a training that diverged"
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
         X : array-like of shape (n, d)
             Left inputs.
         Z : array-like of shape (m, d), default=None
-            Right inputs; None means `X`, and an exactly symmetric result.
+            Right inputs. If None, `X` is used, and the result is exactly symmetric.
 
         Returns
         -------
@@ -118,29 +120,30 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
         return self._finite(kernel, X, right)
 
     def count_outputs(self, n_features: int, dtype: Any = np.float64) -> int:
-        """Number k of outputs of the network, for inputs of that dtype."""
+        """Return the number k of outputs of the network for inputs of the given dtype."""
         X = np.zeros((1, n_features), dtype)
         self._validate(X, None)
         network, params, constants = next(self._draws(X))
         return count_outputs(network, params, constants, n_features, X.dtype)
 
     def full_linearize(self, X: ArrayLike, Z: ArrayLike, A: ArrayLike) -> tuple[NDArray, Pullback]:
-        r"""Outputs :math:`\sum_j \Theta(x_i, z_j) A_j` of the kernel between all outputs.
+        r"""Sums :math:`\sum_j \Theta(x_i, z_j) A_j` for the kernel between all outputs.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Where they are taken.
+            Points at which the sums are evaluated.
         Z : array-like of shape (m, d)
-            The other argument of the kernel.
+            The other argument of the kernel, held fixed.
         A : array-like of shape (m, k)
-            Weight of each sample and output of Z.
+            Weight of each sample of `Z` and each output.
 
         Returns
         -------
         outputs : ndarray of shape (n, k)
         pullback : callable
-            Maps cotangents (n, k) to the gradient (n, d) of the outputs they weight.
+            Maps cotangents (n, k) to the gradient (n, d), with respect to `X`, of the sum of
+            `outputs` weighted by them.
         """
         X, right = self._validate(X, Z)
         weights = np.asarray(A, X.dtype)
@@ -158,11 +161,11 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
         check_input_shape(self.input_shape, n_features)
         if self.n_draws != 1 and (self.params is not None or is_trained(self.module)):
             raise ValueError(
-                f"n_draws={self.n_draws} has nothing to draw when params are given; leave it at 1."
+                f"n_draws={self.n_draws} has no effect when params are given; leave it at 1."
             )
 
     def prepare(self) -> None:
-        """Draw the seeds, which workers that share in a Gram matrix then share too."""
+        """Draw the seeds, so that all workers that compute a Gram matrix use the same ones."""
         self._seeds()
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
@@ -182,7 +185,7 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
         return self._gram(X, Z), pullback
 
     def _mean(self, function: Callable[[Draw], NDArray], X: NDArray) -> NDArray:
-        """Average of an array over the initialisations."""
+        """Average of a function over the initialisations."""
         draws = self._draws(X)
         total = function(next(draws))
         for draw in draws:
@@ -206,7 +209,7 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
             yield network, params, constants
 
     def _seeds(self) -> NDArray:
-        """Seed of each initialisation, drawn once: a kernel is one function, call after call."""
+        """Seed of each initialisation, drawn once so that all calls evaluate the same kernel."""
         wanted = (self.random_state, self.n_draws)
         if getattr(self, "_drawn_for", None) != wanted:
             random = check_random_state(self.random_state)
@@ -216,7 +219,7 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
 
 
 def _check(network: Any, params: Any, constants: Any, X: NDArray) -> None:
-    """Raise unless the network has parameters, and outputs each of its own sample alone."""
+    """Raise unless the network has parameters and treats each sample independently."""
     if not jax.tree.leaves(params):
         raise ValueError(f"module {network.name!r} has no params, so its tangent kernel is zero.")
     count_outputs(network, params, constants, X.shape[1], X.dtype)

@@ -30,7 +30,7 @@ class FullyConnectedNTK(RotationInvariantNTK):
     Parameters
     ----------
     depth : int, default=1
-        Number of hidden layers L; 0 is the linear kernel.
+        Number of hidden layers L; 0 gives the linear kernel.
     weight_std : float, default=sqrt(2)
         Standard deviation of the weights in NTK parameterisation.
     bias_std : float, default=0.1
@@ -83,10 +83,10 @@ def _network(
     b: jax.Array,
     d: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Recursion over layers of S, T and of their derivatives.
+    """Recursion over layers of S, T and their derivatives.
 
-    A layer first adds the bias as one more coordinate, then maps the angle. `by_product`
-    differentiates with respect to S_0, `by_square` with respect to q_0(x).
+    A layer first adds the bias as one more coordinate, then maps the angle. Names that end in
+    `by_product` are derivatives with respect to S_0, those in `by_square` with respect to q_0(x).
     """
     x = _AddedBias(x_norm * jnp.sqrt(w / d), b)
     z = _AddedBias(z_norm * jnp.sqrt(w / d), b)
@@ -101,7 +101,7 @@ def _network(
     for _ in range(depth):
         inverse_sin = inverse_sine(angle)
         k0 = angle.supplement / (2 * np.pi)
-        # d k1 / d S = k0; the derivatives of k0 have the kink: 0 where sin = 0.
+        # d k1 / d S = k0. The derivatives of k0 have the kink, and are 0 where sin = 0.
         k1_by_q = angle.sin * (z.norm * x.inverse) / (4 * np.pi)
         k0_by_s = x.inverse * z.inverse * inverse_sin / (2 * np.pi)
         k0_by_q = -angle.cos * x.inverse**2 * inverse_sin / (4 * np.pi)
@@ -123,14 +123,14 @@ def _network(
 
 
 class _AddedBias:
-    """A vector with the bias as one more coordinate, sqrt(b).
+    """A vector extended by the bias as one more coordinate, sqrt(b).
 
     Attributes
     ----------
     norm, inverse : Array
-        Norm with the bias, and 1 / norm (0 for a zero vector).
+        Norm of the extended vector, and 1 / norm (0 for a zero vector).
     old, new : Array
-        Shares of the vector and of the bias in the unit vector; both 0 for a zero vector.
+        Norms of the original vector and of the bias, relative to `norm`; both 0 for a zero vector.
     missing : Array
         1 for a zero vector, else 0.
     """
@@ -146,10 +146,10 @@ class _AddedBias:
 def _add_bias(versine: jax.Array, x: _AddedBias, z: _AddedBias, reflected: int = 1) -> jax.Array:
     """Versine of the angle between two vectors with the bias added to both.
 
-    Half the squared distance of their unit vectors. Every term is non-negative: nothing
-    cancels, so equal vectors keep versine 0. The coversine is the same of x and -z, whose
-    bias is reflected too. A zero vector has no angle; a right angle makes its derivative the mean
-    of both sides.
+    The versine is half the squared distance between the unit vectors. All terms are non-negative,
+    so nothing cancels, and equal vectors keep versine 0. The coversine is the versine of x and -z,
+    whose bias is negated too (`reflected`). The angle of a zero vector is undefined; a right angle
+    makes the derivative there the mean of the one-sided derivatives.
     """
     apart = (x.old - z.old) ** 2 + (x.new - reflected * z.new) ** 2
     return (apart + x.missing + z.missing) / 2 + x.old * z.old * versine

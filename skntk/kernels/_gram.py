@@ -26,16 +26,16 @@ def gram_matrix(
 ) -> NDArray:
     """Symmetric Gram matrix, computed in the blocks of its upper triangle.
 
-    The blocks depend on n and the kernel, not on the number of workers, so any number of them
-    gives the same result up to the rounding of BLAS, which depends on its threads and on the
-    alignment of arrays.
+    The blocks depend on n and the kernel, not on the number of workers. The result is therefore
+    the same for any number of workers, up to the rounding of BLAS, which depends on its threads
+    and on the alignment of arrays.
 
     Parameters
     ----------
     kernel : NeuralTangentKernel
     X : ndarray of shape (n, d)
     n_jobs : int, default=None
-        Number of workers; None is 1 unless a `joblib.parallel_config` says otherwise.
+        Number of joblib workers. If None, 1, unless `joblib.parallel_config` sets another number.
     on_step : callable, optional
         Called after every block.
 
@@ -66,20 +66,20 @@ def upper_blocks(kernel: NeuralTangentKernel, n: int) -> list[tuple[slice, slice
 
 
 def row_blocks(n_rows: int, n_columns: int, itemsize: int) -> list[slice]:
-    """Slices of rows such that a block with that many columns stays within bounds."""
+    """Slices of rows such that a block of `n_columns` columns stays within `_BLOCK_BYTES`."""
     height = max(1, _BLOCK_BYTES // max(1, n_columns * itemsize))
     return [slice(start, start + height) for start in range(0, n_rows, height)]
 
 
 class GramOperator:
-    """Products with a Gram matrix that is computed anew, block by block, for each of them.
+    """A Gram matrix that is not stored: each product computes it again, block by block.
 
     Parameters
     ----------
     kernel : NeuralTangentKernel
     X : ndarray of shape (n, d)
     n_jobs : int, default=None
-        Workers that share the blocks.
+        Number of joblib workers that compute the blocks.
     """
 
     def __init__(self, kernel: NeuralTangentKernel, X: NDArray, n_jobs: int | None = None):
@@ -99,7 +99,7 @@ class GramOperator:
             for rows, columns in self.pairs
         )
         total = np.zeros_like(vectors)
-        # Added up in a fixed order, whatever the number of workers.
+        # The sum is taken in a fixed order, whatever the number of workers.
         parts = _in_order(_block_product, tasks, self.n_jobs)
         for (rows, columns), (upper, lower) in zip(self.pairs, parts, strict=True):
             total[rows] += upper
@@ -108,7 +108,7 @@ class GramOperator:
         return total
 
     def columns(self, indices: NDArray) -> NDArray:
-        """Some of the columns (n, b)."""
+        """Selected columns (n, b)."""
         return self.kernel(self.X, self.X[indices])
 
     def diagonal(self) -> NDArray:
@@ -117,10 +117,10 @@ class GramOperator:
 
 
 def _in_order(function: Callable, tasks: Any, n_jobs: int | None) -> Iterator[Any]:
-    """Results of a function of each task, by joblib's workers if there are several."""
+    """Results of a function of each task, in order, from joblib's workers if there are several."""
     if effective_n_jobs(n_jobs) == 1:
         return (function(*task) for task in tasks)
-    # A generator: blocks are put in place as they arrive, not all held at once.
+    # From a generator, blocks are stored as they arrive instead of all being held at once.
     return Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(function)(*task) for task in tasks
     )

@@ -1,7 +1,7 @@
-r"""Functions Theta(x, Z) A of a tangent kernel between all outputs, without the kernel.
+r"""Functions Theta(x, Z) A of a tangent kernel between all outputs, without forming the kernel.
 
-With :math:`\theta = \sum_j J(z_j)^T A_j`, one gradient over all z, the function is the
-derivative :math:`J(x)\,\theta` of the network along :math:`\theta`: no Jacobian is formed.
+With :math:`\theta = \sum_j J(z_j)^T A_j`, which is one gradient over all z, the function is the
+derivative :math:`J(x)\,\theta` of the network along :math:`\theta`, so no Jacobian is formed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def weighted_jacobian(
     r"""Leaves of :math:`\sum_j J(z_j)^T A_j` for samples Z (m, d) and weights A (m, k)."""
     total: list[NDArray] | None = None
     for rows, z in blocks_of(Z, min(_BLOCK, len(Z))):
-        weights = np.zeros((len(z), A.shape[1]), A.dtype)  # 0 for samples that fill up
+        weights = np.zeros((len(z), A.shape[1]), A.dtype)  # 0 for padding samples
         weights[: rows.stop - rows.start] = A[rows]
         with own_precision():
             part = [np.asarray(leaf) for leaf in _gradient(network, params, constants, z, weights)]

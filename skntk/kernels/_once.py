@@ -1,8 +1,8 @@
 """Values that XLA computes once, however many results use them.
 
-On a CPU, XLA makes one loop an output and repeats in it whatever is cheap, so the layers of a
-network were computed over and over. A division by a number that it does not know is not cheap.
-(`jax.lax.optimization_barrier` does nothing there.)
+On a CPU, XLA emits one loop per output and repeats in it all operations that it considers cheap,
+so the layers of a network would be computed over and over. A division by a number that is unknown
+at compile time is not considered cheap. (`jax.lax.optimization_barrier` has no effect on a CPU.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ONE: ContextVar[Any] = ContextVar("one", default=1.0)
 
 @contextmanager
 def with_one(one: jax.Array) -> Iterator[None]:
-    """Context in which a function is traced; `one` is 1, but only when the program runs."""
+    """Context in which to trace a function; `one` is 1, a value that the compiler does not know."""
     token = _ONE.set(one)
     try:
         yield
@@ -30,5 +30,5 @@ def with_one(one: jax.Array) -> Iterator[None]:
 
 
 def computed_once(array: jax.Array) -> jax.Array:
-    """Array itself, which XLA will not compute anew for each of its uses."""
+    """Return the same values, which XLA does not compute again for each of their uses."""
     return array / _ONE.get()

@@ -1,4 +1,4 @@
-"""Kernels given by one JAX function of a pair of samples: the way to add a kernel."""
+"""Kernels defined by one JAX function of a pair of samples: the way to add a kernel."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["PairNTK"]
 
 
 class PairNTK(TiledNTK):
-    r"""Base of kernels given by a JAX function of a pair of samples.
+    r"""Base class of kernels defined by a JAX function of a pair of samples.
 
-    A new kernel is a class with a constructor that stores its parameters under their own names,
-    and `pair_function`. Gram matrices, diagonals and input gradients, by automatic
-    differentiation, follow from it; so does a place wherever a kernel is accepted.
+    A new kernel is a class with a constructor, which stores its parameters under their own names,
+    and with the method `pair_function`. Gram matrices, diagonals and input gradients (by automatic
+    differentiation) follow, and the kernel can be passed wherever a kernel is accepted.
 
-    Where two samples meet, many kernels have a kink, and JAX then gives what the function's own
-    operations give: write it such that this is finite. (`jnp.where` around a square root needs
-    one inside as well.)
+    Many kernels have a kink where the two samples coincide. JAX differentiates the operations of
+    the function as they are written, so write them such that the derivative is finite there.
+    (A `jnp.where` around a square root needs another `jnp.where` inside the square root.)
 
     Examples
     --------
@@ -56,10 +56,10 @@ class PairNTK(TiledNTK):
 
     @abstractmethod
     def pair_function(self, n_features: int) -> tuple[Callable[..., jax.Array], tuple[float, ...]]:
-        """Give a function of (x (d,), z (d,), *floats) and the floats, for d features.
+        """Return a function of (x (d,), z (d,), *floats), and the floats, for d features.
 
-        The function keys the compilation cache: give the same one at every call. Floats are
-        arguments, so that nothing is compiled again for others.
+        The function is the key of the compilation cache, so return the same object at every call.
+        The floats are arguments, so that other values do not cause another compilation.
         """
 
     def _diag(self, X: NDArray) -> NDArray:
@@ -83,7 +83,7 @@ class PairNTK(TiledNTK):
         return _tile_vjp(*self._compiled_for(x), x, z, weights)
 
     def _compiled_for(self, X: NDArray) -> tuple[Callable[..., jax.Array], NDArray, Any]:
-        """Function of a pair, its floats, and the 1 of `computed_once`."""
+        """Function of a pair, its floats, and the 1 that `computed_once` divides by."""
         function, parameters = self.pair_function(X.shape[1])
         return function, np.asarray(parameters, X.dtype), X.dtype.type(1)
 

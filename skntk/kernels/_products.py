@@ -1,4 +1,4 @@
-"""The product of a set of rows with itself, each pair once."""
+"""Inner products of a set of rows with itself, each pair computed once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .._utils.threads import OVERFLOW
 
 __all__ = ["own_products", "upper_products"]
 
-#: Rows of a product at a time where a rank-k update of all would crash.
+#: Rows multiplied at a time where a rank-k update of all rows would crash.
 _PANEL = 2048
 
 
@@ -18,7 +18,7 @@ def own_products(X: NDArray) -> NDArray:
     """X X^T (n, n), exactly symmetric."""
     n = len(X)
     if n * n < OVERFLOW:
-        return X @ X.T  # which NumPy makes a symmetric rank-k update
+        return X @ X.T  # NumPy computes this as a symmetric rank-k update
     products = np.empty((n, n), X.dtype)
     for top in range(0, n, _PANEL):
         rows, rest = slice(top, top + _PANEL), slice(top + _PANEL, None)
@@ -29,7 +29,7 @@ def own_products(X: NDArray) -> NDArray:
 
 
 def upper_products(X: NDArray) -> NDArray:
-    """Upper triangle of X X^T (n, n); what is below it is anything."""
+    """Upper triangle of X X^T (n, n); the entries below it are undefined."""
     if len(X) ** 2 >= OVERFLOW:
         return own_products(X)
     (syrk,) = scipy.linalg.blas.get_blas_funcs(("syrk",), (X,))

@@ -1,4 +1,4 @@
-"""Names for the paper's kernels, usable wherever a kernel is accepted."""
+"""Names of the paper's kernels, which are accepted wherever a kernel is."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ def _convolutional(name: str, n_features: int) -> ConvolutionalNTK:
     image_shape = guess_image_shape(n_features)
     if image_shape is None:
         raise ValueError(
-            f"kernel={name!r} takes {n_features} features as a square image of one or three "
-            f"channels, which they are not; pass ConvolutionalNTK({name[-1]}, "
+            f"kernel={name!r} needs square images of one or three channels, and {n_features} "
+            f"features cannot be such an image; pass ConvolutionalNTK({name[-1]}, "
             "image_shape=(height, width, channels))."
         )
     return ConvolutionalNTK(int(name[-1]), image_shape=image_shape)
 
 
 def named_kernel(name: Any) -> NeuralTangentKernel | None:
-    """Kernel of a name that stands for the same one whatever the data, else None."""
+    """Return the kernel of a name that means the same kernel for all data, else None."""
     if not isinstance(name, str) or name not in _FACTORIES or name.startswith("conv"):
         return None
     return _FACTORIES[name](0)
 
 
 def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
-    """Give the kernel that a name stands for; a kernel object is returned as it is.
+    """Return the kernel that a name stands for; a kernel object is returned unchanged.
 
     Parameters
     ----------
     kernel : str or NeuralTangentKernel
-        "fc1".."fc5", "conv1", "conv2" (square images of one or three channels) or
-        "two_layer"; or a kernel.
+        "fc1".."fc5", "conv1", "conv2" and "two_layer" name the paper's kernels; "conv1" and
+        "conv2" need square images of one or three channels.
     n_features : int
         Number of input features.
 
@@ -65,7 +65,7 @@ def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
     ValueError
         For an unknown name or a wrong kernel parameter.
     TypeError
-        If it is neither a name nor a kernel.
+        If `kernel` is neither a name nor a kernel.
     """
     if isinstance(kernel, str):
         if kernel not in _FACTORIES:

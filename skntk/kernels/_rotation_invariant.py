@@ -1,7 +1,7 @@
-"""Kernels of (<x, z>, |x|, |z|) alone: one matrix product, then a function of each pair.
+"""Kernels that depend on <x, z>, |x| and |z| alone: one matrix product, then a function of pairs.
 
-The function of a pair is compiled by XLA for tiles of a few fixed shapes, so new
-data never compile anything; the products are left to BLAS, which uses symmetry.
+The function of a pair is compiled by XLA for tiles of a few fixed shapes, so that new data cause
+no compilation. The products are left to BLAS, which exploits symmetry.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from ._products import upper_products
 
 __all__ = ["PairFunction", "RotationInvariantNTK"]
 
-#: (versine, coversine, |x|, |z|, *parameters) of pairs, broadcast against each other -> their
-#: kernel values and the derivatives of those with respect to <x, z> and to |x|^2.
+#: Maps (versine, coversine, |x|, |z|, *parameters) of pairs, broadcast against each other, to
+#: their kernel values and the derivatives of these with respect to <x, z> and to |x|^2.
 PairFunction = Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
 
-#: Shapes of a compiled tile of pairs: the first keeps small data instant, the last amortises
-#: dispatch, the one between is for a few samples against many.
+#: Shapes of compiled tiles of pairs: the first is for small data, the second for a few samples
+#: against many, and the third amortises the cost of dispatch.
 _TILES = ((64, 64), (8, 2**14), (256, 512))
 
-#: What dispatch of a tile costs, in pairs.
+#: Cost of dispatching a tile, in units of the cost of a pair.
 _DISPATCH = 2**13
 
-#: Pairs in a compiled vector of them.
+#: Lengths of compiled vectors of pairs.
 _CHUNKS = (2**12, 2**17)
 
-#: Below this versine (or coversine) the product has lost the digits of the angle and
-#: the pair is computed again from the difference of its unit vectors.
+#: Below this versine (or coversine) the inner product has lost the digits of the angle, and the
+#: pair is computed again from the difference (or sum) of its unit vectors.
 _NEAR = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-3}
 
 
 class RotationInvariantNTK(NeuralTangentKernel):
-    """Base of kernels given by a `PairFunction` and its parameters."""
+    """Base class of kernels defined by a `PairFunction` and its parameters."""
 
     @abstractmethod
     def pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
-        """Give a `PairFunction` and its floats, for inputs of that many features.
+        """Return a `PairFunction` and its floats, for inputs of `n_features` features.
 
-        The function keys the compilation cache: give the same one at every call.
+        The function is the key of the compilation cache, so return the same object at every call.
         """
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
@@ -91,13 +91,13 @@ class _Pairs:
         self.one = X.dtype.type(1)
 
     def fill(self, outputs: tuple[NDArray, ...], products: NDArray) -> None:
-        """Write value (and derivatives) of all pairs; `products` may be `outputs[0]`.
+        """Write the values (and derivatives) of all pairs; `products` may be `outputs[0]`.
 
-        Of a symmetric matrix, only the upper triangle of `products` is read.
+        If the matrix is symmetric, only the upper triangle of `products` is read.
         """
         n, m = products.shape
         shape = _tile_shape(n, m, self.symmetric)
-        # XLA computes a tile while the one before is put in place.
+        # XLA computes a tile while the previous one is being stored.
         previous: Any = None
         for rows, columns in _tiles(n, m, shape, self.symmetric):
             computed = self._compute(products, rows, columns, shape, len(outputs))
@@ -109,7 +109,7 @@ class _Pairs:
     def _compute(
         self, products: NDArray, rows: slice, columns: slice, shape: tuple[int, int], n_outputs: int
     ) -> tuple[jax.Array, ...]:
-        """Results of a tile, padded to its shape."""
+        """Results for a tile, padded to the compiled shape."""
         height, width = shape
         tile = _padded(products[rows, columns], shape)
         x_norms = _padded(self.x_norms[rows, None], (height, 1))
@@ -129,7 +129,7 @@ class _Pairs:
         columns: slice,
         computed: tuple[jax.Array, ...],
     ) -> None:
-        """Store the results of a tile, those of nearly parallel pairs computed again."""
+        """Store the results of a tile, after computing those of nearly parallel pairs again."""
         *results, n_near = computed
         tile = products[rows, columns]
         near = self._near(tile, rows, columns) if n_near else None
@@ -158,7 +158,7 @@ class _Pairs:
         return (i, j), self.evaluate(versine, coversine, x_norms, z_norms)
 
     def evaluate(self, *pairs: NDArray) -> tuple[NDArray, ...]:
-        """Value and derivatives for vectors of (versine, coversine, |x|, |z|)."""
+        """Values and derivatives for vectors of (versine, coversine, |x|, |z|)."""
         n_pairs = len(pairs[0])
         size = _chunk_size(n_pairs)
         results = tuple(np.empty(n_pairs, self.dtype) for _ in range(3))
@@ -209,7 +209,7 @@ def _from_angles(
 
 
 def _spread(tile: NDArray, x_norms: NDArray, z_norms: NDArray) -> Any:
-    """Share the rows of a tile among JAX's devices if there are several: XLA does the rest."""
+    """Shard the rows of a tile over JAX's devices if there are several."""
     devices = jax.local_devices()
     if len(devices) == 1 or len(tile) % len(devices):
         return tile, x_norms, z_norms
@@ -248,7 +248,7 @@ def _chunk_size(n_pairs: int) -> int:
 
 
 def _tile_shape(n: int, m: int, symmetric: bool) -> tuple[int, int]:
-    """Shape that covers an (n, m) rectangle, or its upper triangle, at the least cost."""
+    """Tile shape that covers an (n, m) rectangle, or its upper triangle, at the least cost."""
 
     def cost(shape: tuple[int, int]) -> int:
         height, width = shape
@@ -262,7 +262,7 @@ def _tile_shape(n: int, m: int, symmetric: bool) -> tuple[int, int]:
 def _tiles(
     n: int, m: int, shape: tuple[int, int], symmetric: bool
 ) -> Iterator[tuple[slice, slice]]:
-    """Blocks that cover an (n, m) rectangle, or of a square each strip from the diagonal on."""
+    """Blocks that cover an (n, m) rectangle, or the upper triangle of a symmetric matrix."""
     height, width = shape
     for top in range(0, n, height):
         for left in range(top if symmetric else 0, m, width):

@@ -1,10 +1,11 @@
-"""Per-sample Jacobians of any JAX function, with layers taken by their structure.
+"""Per-sample Jacobians of any JAX function, computed from the structure of its layers.
 
-A sample's output depends on the weights W of a dense layer h -> h W only through the
-layer's input h and the derivative delta of the output with respect to h W. Its part of the
-tangent kernel is (h_i . h_j)(delta_ia . delta_jb), for which no Jacobian is needed. The
-Jacobian of a convolution's weights is one matrix product of its patches and its delta. Both
-are found by walking through the function's jaxpr; whatever is neither is differentiated.
+The derivative of a sample's output with respect to the weights W of a dense layer h -> h W is
+determined by the layer's input h and the derivative delta of the output with respect to h W. The
+layer contributes (h_i . h_j)(delta_ia . delta_jb) to the tangent kernel, without any Jacobian. The
+Jacobian of a convolution's weights is one matrix product of its patches and its delta. Both kinds
+of layer are found by walking through the function's jaxpr; JAX differentiates the function with
+respect to all other parameters.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ __all__ = ["tangent_features"]
 def tangent_features(
     network: Network, params: Any, constants: Any, x: jax.Array
 ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-    """Everything the tangent kernel needs of each sample.
+    """Derivatives of each sample from which the tangent kernel is assembled.
 
     Parameters
     ----------
     network : Network
         Hashable; ``network.apply(params, constants, x)`` gives outputs (n, k).
     params, constants : tree of arrays
-        What is differentiated, and what is not.
+        Parameters to differentiate with respect to, and constants.
     x : Array of shape (n, d)
 
     Returns
     -------
     jacobian : Array of shape (n, k, P)
-        With respect to all parameters but the weights of dense layers, in some order.
+        With respect to all parameters but the weights of dense layers, in an unspecified order.
     dense : list of (h (n, n_in), delta (n, k, n_out))
-        A pair for each dense layer.
+        One pair for each dense layer.
     """
     leaves, tree = jax.tree.flatten(params)
 
@@ -80,7 +81,7 @@ def tangent_features(
 
 @dataclass(frozen=True)
 class _Layer:
-    """A product of an activation with a weight: where it is and what shape it gives."""
+    """A product of an activation with a weight, described by its output and its weight."""
 
     shape: tuple[int, ...]
     dtype: Any
@@ -98,9 +99,9 @@ class _Layer:
         return jnp.einsum("kpo,pi->koi", delta, patches).reshape(len(delta), -1)
 
     def _patches(self, h: jax.Array, positions: tuple[int, ...]) -> jax.Array:
-        """What the kernel sees at each position (positions, its inputs), by shifting the image.
+        """Inputs of the convolution at each position (positions, inputs), by shifting the image.
 
-        XLA's own patches are a convolution, which takes a CPU several times as long.
+        XLA extracts patches by a convolution, which takes several times as long on a CPU.
         """
         strides, dilation = self.patches["window_strides"], self.patches["rhs_dilation"]
         edges = zip(self.patches["padding"], self.patches["lhs_dilation"], strict=True)
@@ -121,14 +122,14 @@ class _Layer:
 
 
 class _Weight:
-    """A parameter on its way, perhaps transposed, to the layer that uses it."""
+    """A parameter, possibly transposed, that no layer has used yet."""
 
     def __init__(self, value: jax.Array, index: int):
         self.value, self.index = value, index
 
 
 class _Walk:
-    """Evaluates a jaxpr, adding a probe to the output of each layer and noting its input."""
+    """Evaluates a jaxpr, adding a probe to the output of each layer and recording its input."""
 
     def __init__(self, layers: dict[int, _Layer] | None, probes: dict[int, jax.Array]):
         self.layers, self.probes = layers, probes
@@ -178,7 +179,7 @@ class _Walk:
         return output + self.probes[index] if index in self.probes else output
 
     def _plain(self, value: Any) -> Any:
-        """The value of a parameter that something other than a layer uses."""
+        """Value itself; a parameter is recorded as used by something other than a layer."""
         if not isinstance(value, _Weight):
             return value
         self.found.setdefault(value.index, []).append(None)
@@ -186,10 +187,10 @@ class _Walk:
 
 
 def _evaluate(jaxpr: Any, equation: Any, inputs: list[Any]) -> list[Any]:
-    """Evaluate one equation, as a jaxpr of its own: binding primitives differs between JAXes."""
+    """Evaluate one equation as its own jaxpr; how to bind a primitive depends on JAX's version."""
     pairs = zip(equation.invars, inputs, strict=True)
     arguments = {variable: x for variable, x in pairs if not hasattr(variable, "val")}
-    # By name: the type of results nobody reads is not public in every JAX.
+    # Compared by name, as the type of unused results is not public in every version of JAX.
     kept = [out for out in equation.outvars if type(out).__name__ != "DropVar"]
     alone = jaxpr.replace(
         constvars=[], invars=[*arguments], outvars=kept, eqns=[equation], effects=equation.effects
@@ -200,7 +201,7 @@ def _evaluate(jaxpr: Any, equation: Any, inputs: list[Any]) -> list[Any]:
 
 
 def _find_layers(jaxpr: Any, leaves: list[jax.Array], sample: jax.Array) -> dict[int, _Layer]:
-    """Parameters used exactly once, by a layer."""
+    """Layers whose weight is used exactly once, by the index of that parameter."""
     walk = _Walk(None, {})
     jax.eval_shape(lambda leaves, sample: walk.outputs(jaxpr, leaves, sample), leaves, sample)
     once = {index: uses[0] for index, uses in walk.found.items() if len(uses) == 1}
@@ -208,7 +209,7 @@ def _find_layers(jaxpr: Any, leaves: list[jax.Array], sample: jax.Array) -> dict
 
 
 def _layer_of(equation: Any, inputs: list[Any]) -> _Layer | None:
-    """The layer that an equation is, if its activation is one vector or one image."""
+    """Layer that an equation computes, or None if its activation is not one vector or image."""
     output = equation.outvars[0].aval
     shapes = [variable.aval.shape for variable in equation.invars]
     if equation.primitive.name == "dot_general":

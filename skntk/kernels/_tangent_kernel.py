@@ -1,7 +1,7 @@
-"""The tangent kernel of one network with its parameters: pure functions of arrays.
+"""The tangent kernel of one network at given parameters: pure functions of arrays.
 
-Each sample's derivatives are computed once, `skntk._tangent_features`; here they are put
-together, layer by layer, to a kernel, its diagonal and its input gradient.
+`_tangent_features` computes the derivatives of each sample once. Here they are combined, layer by
+layer, into a kernel and its diagonal; input gradients are computed by JAX.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["blocks_of", "tangent_diag", "tangent_gram", "tangent_vjp"]
 
 #: Samples whose Jacobians are computed at a time.
 _BLOCK = 8
-#: Bounds the Jacobians of right-hand samples that an input gradient holds.
+#: Bytes of the Jacobians of right-hand samples that an input gradient holds at a time.
 _JACOBIAN_BYTES = 256 * 2**20
 
 
@@ -48,20 +48,20 @@ def tangent_gram(
     params, constants : tree of ndarray
     X : ndarray of shape (n, d)
     Z : ndarray of shape (m, d) or None
-        None means `X`.
+        If None, `X` is used.
     trace : bool, default=False
-        Whether to give the trace over outputs divided by k instead of all of it.
+        Whether to return the trace over outputs divided by k instead of the full kernel.
 
     Returns
     -------
-    kernel : ndarray of shape (n * k, m * k), or (n, m) of the trace
+    kernel : ndarray of shape (n * k, m * k), or (n, m) if `trace`
         Row index = sample * k + output.
     """
     left = _features(network, params, constants, X)
     right = left if Z is None else _features(network, params, constants, Z)
     k = left.jacobian.shape[1]
     _check_gram_size(left, right, 1 if trace else k)
-    if trace:  # a sum over outputs, as over parameters
+    if trace:  # outputs are summed over, like parameters
         left = left.with_outputs(1)
         right = left if Z is None else right.with_outputs(1)
         return _contract(left, right) / X.dtype.type(k)
@@ -69,7 +69,7 @@ def tangent_gram(
 
 
 def tangent_diag(network: Any, params: Any, constants: Any, X: NDArray) -> NDArray:
-    """Diagonal (n,) of the tangent kernel's trace divided by k; parameters as above."""
+    """Diagonal (n,) of the trace over outputs divided by k; parameters as of `tangent_gram`."""
     features = _features(network, params, constants, X)
     k = features.jacobian.shape[1]
     total = np.square(features.jacobian).sum(axis=(1, 2))
@@ -80,13 +80,13 @@ def tangent_diag(network: Any, params: Any, constants: Any, X: NDArray) -> NDArr
 
 @dataclass
 class _Features:
-    """Each sample's part in the tangent kernel."""
+    """Derivatives of each sample from which the tangent kernel is assembled."""
 
-    jacobian: NDArray  # (n, k, P), of all parameters but the weights of dense layers
-    dense: list[tuple[NDArray, NDArray]]  # for each, inputs (n, i) and derivatives (n, k, o)
+    jacobian: NDArray  # (n, k, P), for all parameters but the weights of dense layers
+    dense: list[tuple[NDArray, NDArray]]  # of each layer, inputs (n, i), derivatives (n, k, o)
 
     def with_outputs(self, k: int) -> _Features:
-        """The same numbers, as of k outputs."""
+        """The same numbers, arranged as those of a network with k outputs."""
         n = len(self.jacobian)
         dense = [(h, delta.reshape(n, k, -1)) for h, delta in self.dense]
         width = self.jacobian[0].size // k
@@ -107,7 +107,7 @@ def _contract(left: _Features, right: _Features) -> NDArray:
 
 def _products(left: NDArray, right: NDArray) -> NDArray:
     """Products (n k, m k) of vectors (n, k, width) and (m, k, width)."""
-    # Half the work, and exact, if they are the same.
+    # Equal factors take half the work, and the result is exactly symmetric.
     return own_products(_rows(left)) if left is right else _rows(left) @ _rows(right).T
 
 
@@ -144,7 +144,7 @@ def _check_features_size(arrays: list[NDArray], n: int, block: int) -> None:
 def _check_gram_size(left: _Features, right: _Features, k: int) -> None:
     n, m = len(left.jacobian), len(right.jacobian)
     check_memory(
-        2 * n * m * k**2 * left.jacobian.itemsize,  # of all layers so far, and of one
+        2 * n * m * k**2 * left.jacobian.itemsize,  # the sum so far, and one layer's part
         what=f"An empirical kernel with {m * k} columns",
         n=n,
         remedy="use fewer samples, float32 input, or the trace over outputs",
@@ -152,7 +152,7 @@ def _check_gram_size(left: _Features, right: _Features, k: int) -> None:
 
 
 def blocks_of(X: NDArray, size: int) -> Iterator[tuple[slice, NDArray]]:
-    """Blocks of exactly `size` samples; the last repeats one, so that nothing recompiles."""
+    """Blocks of exactly `size` samples, padded with repeats so that nothing is compiled again."""
     for start in range(0, len(X), size):
         stop = min(start + size, len(X))
         yield slice(start, stop), X[np.minimum(np.arange(start, start + size), stop - 1)]
@@ -169,7 +169,7 @@ def tangent_vjp(
     for rows, x in blocks_of(X, min(_BLOCK, len(X))):
         for columns, z in blocks_of(Z, width):
             block = W[rows, columns]
-            weights = np.zeros((len(x), width), X.dtype)  # 0 for samples that fill up
+            weights = np.zeros((len(x), width), X.dtype)  # 0 for padding samples
             weights[: block.shape[0], : block.shape[1]] = block
             with own_precision():
                 part = _input_gradient(network, params, constants, x, z, weights)
@@ -183,8 +183,8 @@ def _input_gradient(
 ) -> jax.Array:
     """Gradient with respect to x of sum_ij W_ij trace(J(x_i) J(z_j)^T) / k.
 
-    The weighted Jacobians of all z_j are one tangent for each x_i and output, along which
-    the output's derivative is taken and then differentiated by x_i.
+    The weighted Jacobians of all z_j add up to one tangent for each x_i and output. The
+    derivative of the output along it is then differentiated with respect to x_i.
     """
 
     def output(params: Any, sample: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Kernels computed in square tiles of samples, each pair of a symmetric matrix once."""
+"""Kernels computed in square tiles of pairs, each pair of a symmetric matrix once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["TiledNTK"]
 
 
 class TiledNTK(NeuralTangentKernel):
-    """Base of kernels that compile one function of two blocks of samples.
+    """Base class of kernels that compile one function of two blocks of samples.
 
-    Blocks have exactly `_tile_size` samples, whatever n, so that new data compile nothing
+    Blocks have exactly `_tile_size` samples, whatever n is, so that new data cause no compilation
     and memory beyond the result is bounded.
     """
 
@@ -30,11 +30,11 @@ class TiledNTK(NeuralTangentKernel):
 
     @abstractmethod
     def _arrange(self, block: NDArray) -> NDArray:
-        """Give a block of rows the layout that the compiled functions take."""
+        """Rearrange a block of rows into the layout that the compiled functions take."""
 
     @abstractmethod
     def _tile(self, x: NDArray, z: NDArray) -> Any:
-        """Kernel of two arranged blocks."""
+        """Kernel between two arranged blocks."""
 
     @abstractmethod
     def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> Any:
@@ -79,7 +79,7 @@ class TiledNTK(NeuralTangentKernel):
         return gradient
 
     def _blocks(self, X: NDArray) -> Iterator[tuple[slice, NDArray]]:
-        """Arranged blocks and the rows they stand for; the last repeats a sample."""
+        """Slices of rows and their arranged blocks; the last is padded by repeating a sample."""
         size = self._tile_size(X)
         for start in range(0, len(X), size):
             stop = min(start + size, len(X))

@@ -1,4 +1,4 @@
-"""The two-layer ReLU network of which only the first layer is trained (Eq. 42)."""
+"""The two-layer ReLU network with only the first layer trained, in closed form (Eq. 42)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _two_layer(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     angle = Angle(versine, coversine)
     k0 = angle.supplement / (2 * np.pi)
-    # cos / sin is the slope of the angle; 0 where there is none, at the kink.
+    # The derivative of the angle contributes cos / sin, taken to be 0 at the kink.
     slope = angle.cos * inverse_sine(angle) / (2 * np.pi)
     product = x_norm * z_norm * angle.cos
     return product * k0, k0 + slope, -product * slope * safe_inverse(x_norm**2) / 2

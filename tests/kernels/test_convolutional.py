@@ -18,7 +18,7 @@ from skntk.kernels import ConvolutionalNTK, StaxNTK, resolve_kernel
 IMAGE = (4, 3, 1)
 TILE = 16
 
-#: Each pair compiles anew, for seconds: few of them, shared by all tests.
+#: Each of these takes seconds to compile, so they are few and shared by all tests.
 NETWORKS = pytest.mark.parametrize(
     ("depth", "image_shape"),
     [(1, IMAGE), (2, IMAGE), (3, IMAGE), (1, (2, 2, 3)), (1, (5, 1, 1))],
@@ -48,7 +48,7 @@ def patch_mean(pixels):
 
 
 def textbook(X, Z, depth, image_shape, weight_std, bias_std):
-    """The recursion as `mathematics.md` writes it."""
+    """The recursion as it is defined, in its plainest form."""
     w, b = weight_std**2, bias_std**2
     x = X.reshape(-1, *image_shape)
     z = Z.reshape(-1, *image_shape)
@@ -139,7 +139,7 @@ def test_any_number_of_images(n, dtype):
     assert K.shape == (n, n)
     assert_array_equal(K, K.T)
     rtol = 50 * np.finfo(dtype).eps
-    # As many more as fill the last tile, without weight.
+    # Samples of weight 0 fill the last tile.
     filled = np.concatenate([Z, 2 * Z[: -len(Z) % TILE]])
     weights = np.pad(W, [(0, 0), (0, len(filled) - len(Z))])
     assert_close(kernel.input_vjp(X, filled, weights), gradient, rtol)
@@ -203,7 +203,7 @@ def test_gradient_at_a_tie_keeps_the_radial_part(bias_std):
     gradient = kernel.input_vjp(X, X, np.eye(3))
     if bias_std == 0:  # K(ax, x) = a K(x, x)
         assert_allclose((gradient * X).sum(axis=1), kernel.diag(X), rtol=1e-10)
-    # The kernel is symmetric: half the slope of K(x, x) belongs to each argument.
+    # The kernel is symmetric, so each argument contributes half the slope of K(x, x).
     expected = central_differences(kernel.diag, X) / 2
     assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
 
@@ -273,7 +273,7 @@ def test_names_that_fit_no_square_image(estimator, name, n_features):
     if estimator is RobustFeatureSelector:
         model = estimator(SpectralFeatureDecomposer(name))
     message = (
-        rf"kernel='{name}' takes {n_features} features as a square.*"
+        rf"kernel='{name}' needs square images .* {n_features} features cannot.*"
         rf"ConvolutionalNTK\({name[-1]}, image_shape="
     )
     with pytest.raises(ValueError, match=message):
@@ -332,7 +332,7 @@ def myrtle():
 def pooled_data():
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(26, 16))
-    # The class is a contrast of halves, which pooling keeps.
+    # The classes differ in the contrast between halves, which pooling preserves.
     X[::2, :8] *= 0.3
     return X[:20], np.arange(20) % 2, X[20:], np.arange(6) % 2
 
@@ -374,7 +374,7 @@ def test_pooled_network_decomposes(pooled_data):
 
 def test_pooled_network_ranks_its_features(pooled_data):
     X, y, X_test, _ = pooled_data
-    # A network of closures, as stax.serial gives it, pickles nowhere.
+    # The second network consists of closures, as stax.serial returns them, and cannot be pickled.
     for network in (myrtle, myrtle()):
         kernel = StaxNTK(network, image_shape=POOLED_IMAGE, tile_size=8)
         selector = RobustFeatureSelector(

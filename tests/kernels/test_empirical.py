@@ -37,7 +37,7 @@ class MLP(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Convolutions of every kind, the last of them grouped, and both kinds of pooling."""
+    """Convolutions of every kind, a grouped one last, and both kinds of pooling."""
 
     @nn.compact
     def __call__(self, x):
@@ -59,7 +59,7 @@ class MaxPoolNet(nn.Module):
 
 
 class SharedNet(nn.Module):
-    """A layer used twice, a weight used as itself, layers over several rows, a checkpoint."""
+    """A layer used twice, a weight used outside a layer, a dense layer of several rows, remat."""
 
     @nn.compact
     def __call__(self, x):
@@ -81,7 +81,7 @@ class NNXNet(nnx.Module):
 
 
 def recurrent(params, x):
-    """Plain JAX: a loop over time, weights from the left, one parameter of no influence."""
+    """Plain JAX: a loop over time, weights that multiply from the left, an unused parameter."""
 
     def step(hidden, column):
         return jnp.tanh(hidden @ params["W"].T + column[:, None] * params["v"]), None
@@ -98,7 +98,7 @@ def recurrent_params():
 
 @pytest.fixture(autouse=True)
 def quick_compilation():
-    """The tests compile many programs and run each for a moment."""
+    """Compile with few optimisations: the tests compile many programs and run each briefly."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
@@ -112,7 +112,7 @@ def inputs(n, seed=0, dtype=np.float64):
 @functools.cache
 def linen(module):
     params = jax.jit(module.init)(jax.random.key(1), jnp.ones((1, D)))["params"]
-    rng = np.random.default_rng(3)  # biases, which begin as 0, take part
+    rng = np.random.default_rng(3)  # so that biases, initialised to 0, matter
     noise = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape), params)
     params = jax.tree.map(lambda a, b: np.float64(a) + b, params, noise)
     return EmpiricalNTK(module, params), params, lambda p, x: module.apply({"params": p}, x)
@@ -146,7 +146,7 @@ def case(request):
 
 
 def jacobian(apply, params, X):
-    """Rows (n k, P), a sample at a time through no code of this package."""
+    """Jacobian (n k, P), computed a sample at a time without code of this package."""
     with jax.enable_x64(True):
         tree = jax.jit(jax.jacrev(apply))(params, jnp.asarray(X))
         leaves = [np.asarray(leaf).reshape(*leaf.shape[:2], -1) for leaf in jax.tree.leaves(tree)]
@@ -176,7 +176,7 @@ def test_kernel_is_the_gram_matrix_of_jacobians(case):
 
 def test_symmetric_calls_are_symmetric_to_the_bit_and_independent_of_blocks(case):
     kernel = case[0]
-    X = inputs(21)  # a block of 16, and one that is filled up
+    X = inputs(21)  # the last block is padded
     X[20] = X[3]
     full, K = kernel.full(X), kernel(X)
     k = len(full) // 21
@@ -216,7 +216,7 @@ def test_input_vjp_is_independent_of_blocks(monkeypatch, n):
     X, Z = inputs(n), inputs(5, seed=1)
     W = np.random.default_rng(2).normal(size=(n, 5))
     whole = kernel.input_vjp(X, Z, W)
-    # Two blocks of the Jacobians of two right-hand samples, and one filled up.
+    # The Jacobians of right-hand samples come in blocks of two; the last block is padded.
     n_values = 3 * sum(leaf.size for leaf in jax.tree.leaves(params))
     monkeypatch.setattr(_tangent_kernel, "_JACOBIAN_BYTES", 2 * 8 * n_values)
     np.testing.assert_allclose(kernel.input_vjp(X, Z, W), whole, rtol=1e-10, atol=1e-12)
@@ -298,7 +298,7 @@ def test_a_kernel_is_one_function_call_after_call(random_state):
     K = kernel(X)
     np.testing.assert_allclose(kernel(X, X), K, rtol=1e-12)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(kernel))(X), K, rtol=1e-12)
-    # The same networks in either precision.
+    # The networks are the same in both precisions.
     np.testing.assert_allclose(kernel(np.float32(X)), K, rtol=1e-4)
     other = kernel.set_params(random_state=6)(X)
     assert np.abs(other - K).max() > 1e-3
@@ -371,7 +371,7 @@ def test_draws_of_given_parameters_are_refused():
 def test_inputs_that_do_not_fit_the_parameters(case):
     kernel = case[0]
     if kernel.module is recurrent:
-        return  # takes any width
+        return  # accepts inputs of any width
     with pytest.raises((ValueError, TypeError), match="n_features=15"):
         kernel(inputs(3)[:, :15])
 
@@ -394,7 +394,7 @@ def test_wrong_inputs():
 
 @pytest.mark.parametrize("available", [1000, 30_000])
 def test_what_does_not_fit_in_memory_is_refused(monkeypatch, available):
-    """First the features of 40 samples do not fit, then their kernel."""
+    """With the smaller limit the features of 40 samples do not fit, with the other their kernel."""
     kernel, X = linen(MLP())[0], inputs(40)
     monkeypatch.setattr("skntk._utils.memory.available_bytes", lambda *_: available)
     for call in (kernel, kernel.full):

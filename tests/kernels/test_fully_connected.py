@@ -19,7 +19,7 @@ PI = Decimal("3.1415926535897932384626433832795028841971693993751058209749445923
 PARAMETERS = [(1, 0.1), (1, 0.0), (3, 0.0), (3, 0.5)]
 
 
-# The reference: the recursion of the definition, with enough digits to be naive.
+# The reference is the recursion of the definition, in so many digits that it can be naive.
 
 
 def sin_cos(x):
@@ -63,7 +63,7 @@ def reference(x, z, depth, w, b):
 
 
 def reference_gradient(x, z, step, *parameters):
-    """Central differences; at a tie, the mean of both sides of the kink."""
+    """Central differences, which give the mean of the one-sided derivatives at a kink."""
     gradient = []
     for k in range(len(x)):
         sides = [[*x[:k], x[k] + sign * step, *x[k + 1 :]] for sign in (1, -1)]
@@ -73,7 +73,7 @@ def reference_gradient(x, z, step, *parameters):
 
 
 def squared(*parameters):
-    """Variances as the kernel has them: squared in float64."""
+    """Variances as the kernel computes them, by squaring in float64."""
     return [Decimal(parameter**2) for parameter in parameters]
 
 
@@ -89,7 +89,7 @@ def digits():
     weight_std=st.floats(0.5, 2),
 )
 def test_equals_the_definition(depth, bias_std, X, weight_std):
-    X[:, 0] += np.where(X[:, 0] < 0, -1e-3, 1e-3)  # keep away from 0, where there is no angle
+    X[:, 0] += np.where(X[:, 0] < 0, -1e-3, 1e-3)  # away from 0, where the angle is undefined
     kernel = FullyConnectedNTK(depth, weight_std=weight_std, bias_std=bias_std)
     x, z = map(decimals, X)
     expected = float(reference(x, z, depth, *squared(weight_std, bias_std)))
@@ -124,7 +124,7 @@ def test_gradient_near_ties(depth, bias_std, sign, distance):
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_radial_part_of_the_gradient_is_kept_at_ties(depth):
-    # Euler: a homogeneous function of degree 1 is its gradient times its argument.
+    # Euler's theorem: a homogeneous function of degree 1 is its gradient times its argument.
     X = gaussian(5, 3)
     kernel = FullyConnectedNTK(depth, bias_std=0.0)
     for Z in (X, -X, 2 * X):
@@ -142,7 +142,7 @@ def test_gradient_at_zero_is_the_mean_of_both_sides(depth):
     assert_allclose(gradient, expected, rtol=1e-12)
 
 
-# K3: on the diagonal
+# The diagonal
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
@@ -159,10 +159,10 @@ def test_diagonal_is_the_closed_form(depth, X, weight_std, bias_std):
         t = q + w * t / 2
     kernel = FullyConnectedNTK(depth, weight_std=weight_std, bias_std=bias_std)
     for diagonal in (kernel.diag(X), kernel(X).diagonal(), kernel(X, X.copy()).diagonal()):
-        assert_allclose(diagonal, t, rtol=1e-12, atol=1e-290)  # what squares underflow to
+        assert_allclose(diagonal, t, rtol=1e-12, atol=1e-290)  # where squares underflow
 
 
-# K8: depth 0
+# Depth 0
 
 
 @given(X=arrays(np.float64, (4, 3), elements=st.floats(-100, 100)))
@@ -187,7 +187,7 @@ def test_one_feature(depth):
     assert np.isfinite(kernel.input_vjp(X, X, np.ones((5, 5)))).all()
 
 
-# K9: against neural_tangents
+# Comparison with neural_tangents
 
 
 def stax_reference(X, depth, weight_std, bias_std):
@@ -234,7 +234,7 @@ def test_equals_neural_tangents(depth, weight_std, bias_std):
 )
 def test_wrong_parameters(parameters, error, message):
     X = np.ones((2, 2))
-    kernel = FullyConnectedNTK(**parameters)  # as scikit-learn wants it, nothing raises here
+    kernel = FullyConnectedNTK(**parameters)  # constructors do not validate
     for call in (kernel, kernel.diag, lambda X: kernel.input_vjp(X, X, X)):
         with pytest.raises(error, match=message):
             call(X)

@@ -53,7 +53,7 @@ KERNELS = {
 @contextmanager
 def switched(name):
     before = getattr(jax.config, name)
-    jax.clear_caches()  # what was traced before would not be checked
+    jax.clear_caches()  # traces made before would not be checked
     jax.config.update(name, SWITCHES[name])
     try:
         yield
@@ -75,7 +75,7 @@ def results(kernel):
     )
 
 
-#: Variants of those before, which take XLA long to compile for every switch.
+#: Variants of the kernels above, which XLA takes long to compile for every switch.
 SLOW = ["deep convolutional", "convolutional without bias"]
 
 

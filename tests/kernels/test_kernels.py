@@ -1,4 +1,4 @@
-"""What holds for every kernel: rows K1 to K10 of the reliability table."""
+"""Properties that every kernel has."""
 
 import ast
 import pickle
@@ -53,7 +53,7 @@ def rational_quadratic(x, z, scale):
 
 
 class RationalQuadratic(PairNTK):
-    """A kernel as a user adds one, given to every test of this file that asks for no network."""
+    """A kernel added as a user would, put through every test here that needs no network."""
 
     def __init__(self, scale=10.0):
         self.scale = scale
@@ -92,7 +92,7 @@ def points(n=3, limit=10):
 
 
 def with_coincidences(X):
-    """The points, their duplicates, opposites, multiples, nearest neighbours, and zero."""
+    """The points with duplicates, opposites, multiples, nearest neighbours and zero."""
     neighbours = np.nextafter(X, X + X.dtype.type(1))
     return np.concatenate([X, X, -X, 2 * X, neighbours, 0 * X[:1]])
 
@@ -124,7 +124,7 @@ def x64_flag(request):
     jax.config.update("jax_enable_x64", before)
 
 
-# K1: symmetry
+# Symmetry
 
 
 @each(KERNELS)
@@ -159,7 +159,7 @@ def test_all_samples_equal(kernel):
     assert_allclose(K, K[0, 0], rtol=1e-12)
 
 
-# K2: positive semidefinite
+# Positive semidefiniteness
 
 
 @each(NATIVE)
@@ -178,7 +178,7 @@ def test_positive_semidefinite_on_a_line(kernel, spread):
     assert eigenvalues[0] >= -len(X) * np.finfo(float).eps * eigenvalues[-1]
 
 
-# K3: duplicates (closed forms are in each kernel's own tests)
+# Duplicates (each kernel's own tests compare with its closed form)
 
 
 @each(NATIVE)
@@ -189,7 +189,7 @@ def test_duplicates_give_equal_rows(kernel, X):
     assert_allclose(K[: len(X), len(X) :].diagonal(), kernel.diag(X), rtol=1e-12)
 
 
-# K4, K5: finite where the kernel has a kink
+# Finite values and gradients where the kernel has a kink
 
 
 @each(KERNELS)
@@ -230,7 +230,7 @@ def test_zero_rows_give_zero_without_bias(kernel):
     assert_allclose(kernel(X)[0], 0, atol=1e-15 * diagonal[1])
 
 
-# K7: gradients
+# Gradients
 
 
 @each(KERNELS)
@@ -276,7 +276,7 @@ def test_input_vjp_in_blocks(kernel, monkeypatch):
     assert_close(kernel.input_vjp(X, Z, W), whole, np.abs(whole).max())
 
 
-# K8: invariances
+# Invariances
 
 
 @each(HOMOGENEOUS)
@@ -322,7 +322,7 @@ def test_arguments_may_be_exchanged(kernel, X, Z):
     assert_close(kernel(Z, X).T, K, np.abs(K).max())
 
 
-# K10: elementary functions
+# Elementary functions
 
 ELEMENTARY = {
     "sqrt": (jnp.sqrt, np.sqrt, 1),
@@ -377,7 +377,7 @@ def test_angle_agrees_with_numpy(dtype):
     versine, coversine = angles(dtype)
     with jax.enable_x64(dtype == np.float64):
         angle = Angle(jnp.asarray(versine), jnp.asarray(coversine))
-    # Rounded from float64, or in float64 right to 2 ulp itself.
+    # The reference is rounded from float64, and accurate to 2 ulp in float64 itself.
     v, c = versine.astype(np.float64), coversine.astype(np.float64)
     expected = {
         "theta": 2 * np.arctan2(np.sqrt(v), np.sqrt(c)),
@@ -399,12 +399,12 @@ def test_relu_angle_keeps_small_angles(dtype):
         result = np.asarray(relu_angle(angle, jnp.asarray(versine)))
     v, c = versine.astype(np.float64), coversine.astype(np.float64)
     theta = 2 * np.arctan2(np.sqrt(v), np.sqrt(c))
-    # Where sin and theta cos cancel, by their series.
+    # Small angles, where sin and theta cos cancel, are compared with the series.
     near = -sum((-1) ** k * 2 * k / factorial(2 * k + 1) * theta ** (2 * k + 1) for k in range(9))
     far = np.sqrt(v * c) - theta * np.where(v < c, 1 - v, c - 1)
     expected = v - np.where(theta < 0.5, near, far) / np.pi
     assert (result >= 0).all()
-    # The angle, of which the versine is half the square, is what the next layer sees.
+    # The next layer depends on the angle, whose square is about twice the versine.
     assert_allclose(np.sqrt(result), np.sqrt(expected), rtol=20 * np.finfo(dtype).eps)
 
 
@@ -544,10 +544,10 @@ def test_pickles_after_use(kernel):
     assert_array_equal(copy(X), K)
 
 
-# B10, B9: inputs that overflow, and NumPy's error state
+# Inputs that overflow, and NumPy's error state
 
 
-@each({name: kernel for name, kernel in KERNELS.items() if name != "new"})  # which is bounded
+@each({name: kernel for name, kernel in KERNELS.items() if name != "new"})  # a bounded kernel
 @pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e25), (np.float64, 1e200)])
 def test_inputs_that_overflow_get_one_error(kernel, dtype, size):
     X, Z = gaussian(5, D).astype(dtype), gaussian(3, D, seed=1).astype(dtype)
@@ -627,7 +627,9 @@ def test_bad_inputs(kernel):
             kernel.input_vjp(X, X, broken[:, :3])
     with pytest.raises(ValueError, match="X has 4 features and Z has 3; give both the same"):
         kernel(X, X[:, :3])
-    with pytest.raises(ValueError, match=r"W has shape \(2, 3\); give one weight a pair, \(3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"W has shape \(2, 3\); give one weight per pair, \(3, 3\)"
+    ):
         kernel.input_vjp(X, X, np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"Expected 2D array[\s\S]*Reshape your data"):
         kernel(X[0])
@@ -688,7 +690,7 @@ def test_tiles_suit_the_matrix(n, m, symmetric, shape):
     assert _rotation_invariant._tile_shape(n, m, symmetric) == shape
 
 
-# K11: kernels that are not finite
+# Kernels that are not finite
 
 
 def _squares(params, x):

@@ -25,7 +25,7 @@ def conv(channels):
     return stax.Conv(channels, (3, 3), padding="SAME", W_std=W_STD, b_std=B_STD)
 
 
-# Of one hidden layer, for which the closed form below holds.
+# Networks of one hidden layer, for which the closed form below holds.
 SHALLOW = {
     "fully connected": ((5,), stax.serial(dense(64), stax.Relu(), dense(1))),
     "convolutional": ((4, 4, 2), stax.serial(conv(8), stax.Relu(), stax.Flatten(), dense(1))),
@@ -36,7 +36,7 @@ SHALLOW = {
         ),
     ),
 }
-# Layers of every kind there is a derivative rule for, and more than one output.
+# Layers of every kind that has a derivative rule, and more than one output.
 DEEP = {
     "deep": (
         (4, 4, 2),
@@ -76,7 +76,7 @@ def relu_ntk(x, z):
 
 
 def patches(images):
-    """Return the vectors, (n, pixels, inputs), that a 3x3 convolution sees, as a dense layer."""
+    """Inputs (n, pixels, inputs) of a 3x3 convolution, seen as a dense layer of each pixel."""
     n, height, width, _ = images.shape
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
@@ -171,7 +171,7 @@ def test_fastest_empirical_ntk_is_found():
 
 
 def run(code, *options):
-    """Run a program in an interpreter of its own; it fails if it does not reach its end."""
+    """Run a program in a separate interpreter, and fail unless it reaches its end."""
     program = textwrap.dedent(code) + "\nprint('reached the end')"
     command = [sys.executable, *options, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -184,7 +184,7 @@ def test_import_leaves_jax_alone_and_does_without_tensorflow():
         """
         import sys
 
-        # Modules of JAX that neural-tangents imports become attributes of their packages, rightly.
+        # neural-tangents imports these too, which legitimately sets attributes of their packages.
         import jax, jax.example_libraries.stax, jax.experimental.ode, jax.scipy.special
         import jax.extend.linear_util
         from skntk.kernels import _neural_tangents

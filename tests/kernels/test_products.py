@@ -15,7 +15,7 @@ def rows(n, dtype=np.float64):
 
 @pytest.fixture(params=[False, True], ids=["whole", "panels"])
 def in_panels(request, monkeypatch):
-    """Whether every matrix counts as one that BLAS would crash at."""
+    """Whether every matrix is treated as one so large that BLAS would crash."""
     if request.param:
         monkeypatch.setattr(_products, "OVERFLOW", 0)
         monkeypatch.setattr(_products, "_PANEL", 16)

@@ -50,7 +50,7 @@ def test_equals_kernel_fn(network, image_shape):
         rectangular = kernel_fn(X.reshape(-1, *shape), Z.reshape(-1, *shape), "ntk")
         square = kernel_fn(X.reshape(-1, *shape), X.reshape(-1, *shape), "ntk")
     assert_allclose(kernel(X, Z), rectangular, rtol=1e-10)
-    assert_allclose(kernel(X), square, rtol=1e-7)  # at equal inputs its own arccos limits it
+    assert_allclose(kernel(X), square, rtol=1e-7)  # limited by its arccos at equal inputs
     assert_allclose(kernel.diag(X), kernel(X).diagonal(), rtol=1e-12)
     single = kernel(X.astype(np.float32), Z.astype(np.float32))
     assert single.dtype == np.float32

@@ -22,7 +22,7 @@ def rotated(angle):
 def test_equals_the_closed_form():
     small = np.logspace(-15, -1, 57)
     theta = np.concatenate([[0], small, np.linspace(0.1, np.pi, 100), np.pi - small])
-    # In coordinates that hold small angles to full relative accuracy.
+    # These coordinates represent small angles to full relative accuracy.
     Z = np.stack([np.cos(theta), np.sin(theta)], axis=1) * 3
     expected = 6 * np.cos(theta) * (np.pi - theta) / (2 * np.pi)
     assert_allclose(KERNEL([[2.0, 0.0]], Z)[0], expected, rtol=1e-12, atol=1e-12)
@@ -71,7 +71,7 @@ def test_gradient_at_ties():
     weights = np.eye(5)
     assert_allclose(KERNEL.input_vjp(X, X, weights), X / 2, rtol=1e-12)
     assert_allclose(KERNEL.input_vjp(X, -X, weights), 0, atol=1e-12)
-    # At x = 0 the mean of both sides: z / 4.
+    # At x = 0 the derivative is the mean of the one-sided ones, z / 4.
     assert_allclose(KERNEL.input_vjp(0 * X, X, weights), X / 4, rtol=1e-12)
 
 
@@ -83,7 +83,7 @@ def test_one_feature():
 
 
 def test_equals_neural_tangents():
-    # The tangent kernel less that of the read-out is w k0 <x, z> / d.
+    # The tangent kernel minus that of the read-out is w k0 <x, z> / d.
     stax = load_neural_tangents().stax
     _, _, kernel_fn = stax.serial(stax.Dense(1), stax.Relu(), stax.Dense(1))
     X = gaussian(20, 5).astype(np.float32)
