@@ -1,4 +1,4 @@
-"""The table of solvers, and which of them "auto" is."""
+"""The table of solvers, and the rule by which "auto" chooses one of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def solve(name: str, system: System, options: Options) -> Solution:
 def choose_solver(
     n: int, time: float, *, fits: Callable[[], bool]
 ) -> tuple[str, ConvergenceWarning | None]:
-    """Solver that "auto" stands for, by the number of rows alone unless memory forbids it.
+    """Solver that "auto" stands for: it depends on the number of rows, and on memory if short.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def choose_solver(
     time : float
         Gradient-flow time.
     fits : callable
-        Whether the matrix fits in memory, asked for only where it decides.
+        Whether the matrix fits in memory; called only if the choice depends on it.
 
     Returns
     -------
     name : str
     warning : ConvergenceWarning or None
-        That memory has decided.
+        Says that the choice was made for lack of memory.
     """
     if not np.isinf(time):
         return "eigh", None
@@ -53,7 +53,7 @@ def choose_solver(
     if fits():
         return "cholesky", None
     return "cg", ConvergenceWarning(
-        f"solver='auto' is 'cholesky' for {n} rows, whose Gram matrix does not fit in memory here: "
-        "'cg' is used instead, whose solution is accurate to tol only. Pass solver='cg' to choose "
-        "it on every machine alike, or free memory."
+        f"solver='auto' means 'cholesky' for {n} rows, but the Gram matrix does not fit in memory "
+        "here: 'cg' is used instead, whose solution is accurate to tol only. Pass solver='cg' to "
+        "use it on every machine alike, or free memory."
     )

@@ -17,11 +17,11 @@ from ._interface import Options, Solution, Solver, System
 
 __all__ = ["CHOLESKY", "solve_cholesky"]
 
-#: Corrections that do not shrink by that factor come of a matrix that rounding has swamped.
+#: If a correction does not shrink by this factor, the matrix is singular up to rounding.
 _CONTRACTION = 10
-#: Rows that are factorised at a time where LAPACK's own factorisation would crash.
+#: Rows factorised at a time where LAPACK's own factorisation would crash.
 _PANEL = 2048
-#: Bytes of the rows that are read in float64 at a time.
+#: Bytes of the rows that are converted to float64 at a time.
 _BLOCK_BYTES = 16 * 2**20
 
 
@@ -30,12 +30,13 @@ def solve_cholesky(
 ) -> NDArray:
     """Dual coefficients at infinite time.
 
-    Cholesky itself fails or returns noise without a word on a singular matrix. In float64 the
-    reciprocal condition number is estimated from the factor (LAPACK ``pocon``). In float32 the
-    solution is refined, with residuals in float64: corrections that do not shrink show such a
-    matrix, and those that do give back the digits that the factor has lost (Higham and Mary,
-    "Mixed precision algorithms in numerical linear algebra", 2022). A singular matrix may pass
-    where the targets have no part in what it maps to 0, such as equal samples of equal labels.
+    On a singular matrix the factorisation itself either fails or silently yields noise. In
+    float64 the reciprocal condition number is therefore estimated from the factor (LAPACK
+    ``pocon``). In float32 the solution is refined, with residuals in float64: corrections that
+    do not shrink reveal a singular matrix, and those that do restore the digits that the factor
+    has lost (Higham and Mary, "Mixed precision algorithms in numerical linear algebra", 2022).
+    A singular matrix may be accepted if the targets are orthogonal to its null space, as with
+    equal samples of equal labels.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def solve_cholesky(
     alpha : float, default=0
         Ridge.
     overwrite : bool, default=False
-        Factorise inside `gram` instead of in a copy. It is restored if that fails.
+        Whether to factorise inside `gram` instead of a copy. If that fails, `gram` is restored.
 
     Returns
     -------
@@ -87,12 +88,12 @@ def solve_cholesky(
 
 
 def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
-    """Put the Cholesky factor into the lower triangle; what is returned is 0 if there is one."""
+    """Put the Cholesky factor into the lower triangle; return 0, or LAPACK's code on failure."""
     n = len(matrix)
     if n * n < OVERFLOW:
         return potrf(matrix, lower=True, overwrite_a=True, clean=False)[1]
     (trsm,) = scipy.linalg.blas.get_blas_funcs(("trsm",), (matrix,))
-    upper = matrix.T  # the transposed factor, in C order, a panel of rows after the other
+    upper = matrix.T  # the transposed factor, in C order, computed in panels of rows
     for top in range(0, n, _PANEL):
         stop = min(top + _PANEL, n)
         panel = upper[top:stop, top:].copy()
@@ -106,7 +107,7 @@ def _factorize(matrix: NDArray, potrf: Callable[..., Any]) -> int:
         upper[top:stop, stop:] = rest
         square = upper[top:stop, top:stop]
         square[...] = np.triu(block.T) + np.tril(square, -1)
-        del panel, rest  # before the next are made
+        del panel, rest  # free them before the next ones are allocated
     return 0
 
 
@@ -116,10 +117,10 @@ def _refine(
     targets: NDArray,
     noise: float,
 ) -> NDArray | None:
-    """Correct a solution until its digits are right, or None if that does not come about.
+    """Correct a solution until it is accurate; None if the corrections do not converge.
 
-    It does not either where the solution is as large as `noise`, the rounding of the matrix,
-    would make it.
+    The result is also None if the solution grows as large as `noise`, the rounding error of the
+    matrix, would make it.
     """
     largest = np.linalg.norm(targets.astype(np.float64), axis=0) / noise
     solution = np.zeros(targets.shape)
@@ -141,13 +142,13 @@ def _refine(
 
 
 def _symmetric_product(matrix: NDArray, diagonal: NDArray, vectors: NDArray) -> NDArray:
-    """Product in float64 of the matrix that was factorised, of which the upper triangle is left."""
+    """Product in float64 with the factorised matrix, whose upper triangle is still intact."""
     n = len(matrix)
     height = max(1, _BLOCK_BYTES // (8 * n))
     total = diagonal[:, None] * vectors
     for top in range(0, n, height):
         rows = slice(top, min(top + height, n))
-        # In C order: the columns of LAPACK's matrix from the top down to the diagonal.
+        # Rows of the transpose: the columns of LAPACK's matrix from the top to the diagonal.
         block = np.tril(matrix.T[rows, : rows.stop], top - 1).astype(np.float64)
         total[rows] += block @ vectors[: rows.stop]
         total[: rows.stop] += block.T @ vectors[rows]
@@ -155,7 +156,7 @@ def _symmetric_product(matrix: NDArray, diagonal: NDArray, vectors: NDArray) -> 
 
 
 def _restore(gram: NDArray, diagonal: NDArray) -> None:
-    """Undo an in-place factorisation: the triangle that LAPACK did not read is intact."""
+    """Undo an in-place factorisation, from the triangle that LAPACK did not touch."""
     n = len(gram)
     for row in range(n):
         gram[row, row + 1 :] = gram[row + 1 :, row]
@@ -163,12 +164,12 @@ def _restore(gram: NDArray, diagonal: NDArray) -> None:
 
 
 def _solve(system: System, options: Options) -> Solution:
-    """By Cholesky; an ill-conditioned matrix is decomposed instead."""
+    """Solve by Cholesky, or by eigendecomposition if the matrix is ill-conditioned."""
     try:
         coefficients = solve_cholesky(system.matrix, system.targets, system.alpha, overwrite=True)
     except LinAlgError:
         n = len(system.matrix)
-        options.check_memory(EIGH.n_values(n) - n**2)  # beyond the matrix, which is there
+        options.check_memory(EIGH.n_values(n) - n**2)  # besides the matrix itself
         return EIGH.solve(system, options)
     options.on_step()
     return Solution(coefficients, solver="cholesky")

@@ -1,4 +1,4 @@
-"""Eigendecomposition of a Gram matrix: one factorisation for every time and ridge."""
+"""Eigendecomposition of a Gram matrix: one factorisation serves every time and ridge."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def eigendecompose(
     overwrite: bool = False,
     random_state: Any = None,
 ) -> Spectrum:
-    """Eigenpairs of a symmetric matrix, all of them or the largest few.
+    """Eigenpairs of a symmetric matrix: all of them, or the largest few.
 
     Parameters
     ----------
     gram : ndarray of shape (n, n)
     n_components : int, default=None
-        Number of eigenpairs; None: all, by divide and conquer.
+        Number of eigenpairs. If None, all are computed, by divide and conquer.
     solver : {"auto", "dense", "arpack"}, default="auto"
-        "dense" is LAPACK, reducing the whole matrix; "arpack" Lanczos iteration, at a
-        product a step, unless it overlooks a repeated eigenvalue, which LAPACK then finds.
-        "auto" takes the latter for less than a tenth of the spectrum of at least 500 samples.
+        "dense" reduces the whole matrix by LAPACK; "arpack" is Lanczos iteration, which takes
+        one product per step, and falls back on LAPACK if it overlooks a repeated eigenvalue.
+        "auto" chooses "arpack" for less than a tenth of the spectrum of at least 500 samples.
     overwrite : bool, default=False
         Whether `gram` may be destroyed to save memory.
     random_state : int, RandomState instance or None, default=None
-        For the starting vector of "arpack".
+        Determines the starting vector of "arpack".
 
     Returns
     -------
@@ -71,10 +71,10 @@ def eigendecompose(
 def _lanczos(
     gram: NDArray, p: int, random: np.random.RandomState
 ) -> tuple[NDArray, NDArray] | None:
-    """Largest p eigenpairs, ascending; None if it did not find them.
+    """Largest p eigenpairs, ascending; None if the iteration did not find them.
 
-    Lanczos iteration sees an eigenvalue of several eigenvectors once, but for rounding: what
-    is left without the pairs found must have nothing larger than the last of them.
+    But for rounding, Lanczos iteration finds only one eigenvector of a repeated eigenvalue. After
+    deflation of the pairs found, no eigenvalue may be larger than the smallest of theirs.
     """
     start, other = random.uniform(-1, 1, (2, len(gram))).astype(gram.dtype)
     try:
@@ -85,9 +85,9 @@ def _lanczos(
             dtype=gram.dtype,
         )
         overlooked = eigsh(rest, k=1, which="LA", v0=other, tol=1e-4, return_eigenvectors=False)
-    except ArpackError:  # no convergence, or nothing left to start with
+    except ArpackError:  # no convergence, or a starting vector that is mapped to 0
         return None
-    # Ten times the floor: the products with what is left round as well.
+    # Ten times the floor, since products with the deflated matrix round as well.
     return None if overlooked[0] > values[0] + 10 * rounding_floor(values) else (values, vectors)
 
 

@@ -20,21 +20,21 @@ def flow_filter(
     eigenvalues : ndarray of shape (n,)
         Eigenvalues of the Gram matrix.
     time : float
-        Gradient-flow time: learning rate times steps. May be infinite.
+        Gradient-flow time: learning rate times number of steps. May be infinite.
     alpha : float, default=0
         Ridge added to every eigenvalue.
     signed : bool, default=False
-        Whether negative eigenvalues are those of an indefinite matrix, along which the flow
-        grows. False: they are the rounding of 0, and taken as 0.
+        Whether negative eigenvalues belong to an indefinite matrix, so that the flow along them
+        grows. If False, they are the rounding error of 0, and are treated as 0.
 
     Returns
     -------
     phi : ndarray of shape (n,)
-        In the dtype of `eigenvalues`. Its limit t where the rate is 0; at infinite
-        time 0 there instead, which is the pseudo-inverse, and infinite where the rate is
-        negative.
+        Filter, in the dtype of `eigenvalues`. Where the rate lambda + alpha is 0, it is its
+        limit t at a finite time, and 0 at infinite time, which gives the pseudo-inverse. At
+        infinite time it is infinite where the rate is negative.
     """
-    # A finite time stays finite in float32, where 0 * inf would be NaN.
+    # A finite time must stay finite in float32: 0 * inf would be NaN.
     time = time if np.isinf(time) else min(time, float(np.finfo(eigenvalues.dtype).max))
     values = eigenvalues if signed else np.maximum(eigenvalues, 0)
     rate = values + eigenvalues.dtype.type(alpha)

@@ -1,4 +1,4 @@
-"""The interface of all solvers: from a system and options to a solution with a diagnosis."""
+"""The interface of all solvers, from a system and options to a solution with a diagnosis."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Options", "Solution", "Solver", "System"]
 
 @dataclass(frozen=True)
 class System:
-    r"""The training of a kernel machine: :math:`\phi_t(K + \alpha I) Y` is wanted.
+    r"""The training problem of a kernel machine: to compute :math:`\phi_t(K + \alpha I) Y`.
 
     Attributes
     ----------
     matrix : ndarray of shape (n, n), or operator
-        K. A stored matrix is exactly symmetric and C-ordered, and is the solver's to destroy.
+        K. A stored matrix is exactly symmetric and C-ordered, and the solver may overwrite it.
         An operator has ``@``, ``columns(indices)`` and ``diagonal()``.
     targets : ndarray of shape (n, k)
         Y.
     alpha : float
         Ridge.
     time : float
-        Gradient-flow time; infinite for the limit.
+        Gradient-flow time; may be infinite.
     """
 
     matrix: Any
@@ -39,17 +39,19 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Settings, of which each solver reads those that concern it.
+    """Settings of all solvers, each of which reads those that concern it.
 
     Attributes
     ----------
     tol : float or None
-        Relative residual at which an iteration stops; None: the square root of machine epsilon.
+        Relative residual at which an iteration stops. If None, the square root of the machine
+        epsilon.
     max_iter : int
         Largest number of iterations.
     random_state : int, RandomState instance or None
     check_memory : callable
-        Called with a number of values about to be allocated; raises MemoryError.
+        Called with the number of values about to be allocated; raises MemoryError if they are
+        too many.
     on_step : callable
         Called after every step.
     """
@@ -70,13 +72,13 @@ class Solution:
     coefficients : ndarray of shape (n, k)
         Dual coefficients, always finite.
     solver : str
-        Which solver they are of: a direct one may have had to give way to another.
+        Solver that computed them, which differs from the requested one if that fell back.
     n_iter : int
-        Iterations; 1 of a direct solver.
+        Number of iterations; 1 for a direct solver.
     spectrum : Spectrum or None
-        The eigendecomposition, if one was made.
+        The eigendecomposition, if one was computed.
     diagnosis : Warning or None
-        What the user should know about the solution, in the user's terms.
+        Warning to the user about the solution.
     """
 
     coefficients: NDArray
@@ -93,14 +95,14 @@ class Solver:
     Attributes
     ----------
     solve : callable
-        (System, Options) -> Solution; raises ValueError if K + alpha I is indefinite, and for
-        nothing else that a matrix may be.
+        Maps (System, Options) to a Solution; raises ValueError if K + alpha I is indefinite, and
+        for no other property of the matrix.
     n_values : callable
-        n -> values that it holds at once, those of the matrix included if it needs that stored.
+        Maps n to the number of values held at once, including the matrix if it must be stored.
     finite_time : bool
-        Whether it can stop at a finite time.
+        Whether the solver can stop at a finite time.
     iterative : bool
-        Whether it takes up to `max_iter` steps and needs no more than products with the matrix.
+        Whether the solver takes up to `max_iter` steps and needs only products with the matrix.
     """
 
     solve: Callable[[System, Options], Solution]

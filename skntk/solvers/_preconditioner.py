@@ -1,4 +1,4 @@
-"""A low-rank approximation of a Gram matrix from a few of its columns, to precondition with."""
+"""A preconditioner: a low-rank approximation of a Gram matrix from a few of its columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "preconditioner_rank",
 ]
 
-#: Pivots drawn at a time: a block of columns costs little more than one.
+#: Pivots drawn at a time, since a block of columns costs little more than one column.
 _BLOCK = 100
 
 
@@ -27,9 +27,9 @@ _BLOCK = 100
 class LowRankPreconditioner:
     r"""Inverse of :math:`U \Lambda U^T + \mu I` up to a factor, where U has few columns.
 
-    What is beyond U is left alone and what is within is divided by its eigenvalue in units
-    of the smallest one that is kept, so that it serves without a ridge as well (Frangella,
-    Tropp and Udell, "Randomized Nystrom preconditioning", 2023).
+    Components orthogonal to U are left unchanged. Components along U are divided by their
+    eigenvalue relative to the smallest one kept, so that the preconditioner works without a ridge
+    as well (Frangella, Tropp and Udell, "Randomized Nystrom preconditioning", 2023).
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class LowRankPreconditioner:
 
     @classmethod
     def from_factor(cls, factor: NDArray, alpha: float) -> LowRankPreconditioner:
-        """For the matrix ``factor @ factor.T + alpha * I``."""
+        """Preconditioner for the matrix ``factor @ factor.T + alpha * I``."""
         basis, singular_values, _ = scipy.linalg.svd(
             factor, full_matrices=False, overwrite_a=True, check_finite=False
         )
@@ -60,7 +60,7 @@ class LowRankPreconditioner:
 
 
 def preconditioner_rank(n: int) -> int:
-    """Columns that a preconditioner is made from."""
+    """Number of columns from which a preconditioner is made."""
     return min(n, math.ceil(8 * math.sqrt(n)))
 
 
@@ -69,11 +69,11 @@ def make_preconditioner(gram: Any, alpha: float, random_state: Any = None) -> Lo
 
     Parameters
     ----------
-    gram : ndarray of shape (n, n), or anything with methods columns(indices) and diagonal()
+    gram : ndarray of shape (n, n), or object with methods columns(indices) and diagonal()
     alpha : float
         Ridge.
     random_state : int, RandomState instance or None, default=None
-        For the choice of columns.
+        Determines the choice of columns.
     """
     columns = getattr(gram, "columns", None) or (lambda indices: gram[:, indices])
     diagonal = gram.diagonal()
@@ -90,15 +90,16 @@ def pivoted_cholesky(
 ) -> NDArray:
     """Factor F (n, r) with F F^T close to a positive semi-definite matrix.
 
-    Columns are drawn with probabilities proportional to what the diagonal still lacks, which
+    Columns are drawn with probabilities proportional to the diagonal of the residual, which
     finds the directions of large eigenvalues and ignores outliers (Chen, Epperly, Tropp and
     Webber, "Randomly pivoted Cholesky", 2022).
 
     Parameters
     ----------
     columns : callable
-        (indices (b,)) -> those columns (n, b).
+        Maps indices (b,) to columns (n, b).
     diagonal : ndarray of shape (n,)
+        Diagonal of the matrix.
     rank : int
         Largest number of columns.
     random : RandomState
@@ -106,7 +107,7 @@ def pivoted_cholesky(
     Returns
     -------
     factor : ndarray of shape (n, r)
-        r is `rank`, or less if the matrix has no more to give.
+        r is `rank`, or less if the residual vanishes before.
     """
     n = len(diagonal)
     lacking = np.maximum(diagonal, 0).astype(np.float64)
@@ -119,8 +120,8 @@ def pivoted_cholesky(
         pivots = np.unique(drawn)
         new = columns(pivots) - factor[:, :done] @ factor[pivots, :done].T
         core = new[pivots].astype(np.float64)
-        # By eigenvalues rather than Cholesky: a core of pivots that are nearly alike, or of a
-        # matrix that is not quite positive, may be indefinite.
+        # By eigenvalues rather than Cholesky, since the core may be indefinite if pivots are
+        # nearly equal or the matrix is not quite positive semi-definite.
         values, vectors = scipy.linalg.eigh((core + core.T) / 2, check_finite=False)
         keep = values > 10 * negligible
         if not keep.any():

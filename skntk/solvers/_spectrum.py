@@ -1,4 +1,4 @@
-"""Eigenpairs of a Gram matrix, and what they say about it."""
+"""Eigenpairs of a Gram matrix, the filter of a flow, and diagnoses of the matrix."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Spectrum:
     Attributes
     ----------
     eigenvalues : ndarray of shape (p,)
-        Descending, as the decomposition gave them: those of a singular matrix are rounding error
-        of either sign in place of 0, and those of an indefinite one may be negative.
+        In descending order, as computed: in place of 0, a singular matrix has rounding errors of
+        either sign, and an indefinite matrix has negative eigenvalues.
     eigenvectors : ndarray of shape (n, p)
     """
 
@@ -30,40 +30,40 @@ class Spectrum:
 
     @property
     def resolved(self) -> NDArray:
-        """Which eigenvalues, (p,), are more than rounding error."""
+        """Mask (p,) of the eigenvalues that exceed rounding error."""
         return np.abs(self.eigenvalues) > rounding_floor(self.eigenvalues)
 
     @np.errstate(under="ignore")
     def coefficients(self, targets: NDArray, time: float, alpha: float) -> NDArray:
-        """Dual coefficients, (n, k), at a flow time and ridge (Eq. 7).
+        """Dual coefficients (n, k) at a flow time and ridge (Eq. 7).
 
         Raises
         ------
         ValueError
-            If the flow has no limit: `check_definite`.
+            If the flow grows without bound; see `check_definite`.
         """
         phi = self.filter(time, alpha)
         return self.eigenvectors @ (phi[:, None] * (self.eigenvectors.T @ targets))
 
     def filter(self, time: float, alpha: float) -> NDArray:
-        """What the flow does to each eigenvalue, (p,): 0 to those that rounding has swamped."""
+        """Filter (p,) of the flow for each eigenvalue: 0 for those below rounding error."""
         self.check_definite(time, alpha)
         if alpha > 0 and self.hides_rounding(time, alpha):
             return flow_filter(self.eigenvalues, time, alpha, signed=True)
-        # What rounding has swamped should move no prediction; filtered, it would be noise.
+        # Directions below rounding error must not affect predictions: they would add noise.
         values = np.where(self.resolved, self.eigenvalues, 0)
         return np.where(self.resolved, flow_filter(values, time, alpha, signed=True), 0)
 
     def hides_rounding(self, time: float, alpha: float) -> bool:
-        """Whether eigenvalues below the rounding floor could not show at this time and ridge."""
+        """Whether eigenvalues below rounding error have no effect at this time and ridge."""
         floor = rounding_floor(self.eigenvalues)
         return 0 < alpha >= floor or (np.isfinite(time) and floor * time <= 1)
 
     def check_definite(self, time: float, alpha: float, *, has_ridge: bool = True) -> None:
         """Raise ValueError if the flow along a negative eigenvalue grows without bound.
 
-        At infinite time K + alpha I must be positive definite. A finite time only asks that the
-        growth, exp(-(lambda + alpha) t), is a number of the dtype.
+        At infinite time K + alpha I must be positive definite. At a finite time it is enough that
+        the growth exp(-(lambda + alpha) t) does not overflow.
         """
         values = self.eigenvalues
         if not (values[self.resolved] < 0).any():
@@ -78,28 +78,28 @@ class Spectrum:
 
 
 def negligible(eigenvalues: NDArray) -> float:
-    """Rounding error of a decomposition, by the eigenvalue of largest size."""
+    """Rounding error of a decomposition, relative to the largest absolute eigenvalue."""
     return 10 * float(np.finfo(eigenvalues.dtype).eps) * float(np.abs(eigenvalues).max(initial=0))
 
 
 def rounding_floor(eigenvalues: NDArray) -> float:
-    """Size below which an eigenvalue is rounding error, of the decomposition or of the matrix.
+    """Absolute value below which an eigenvalue is rounding error of decomposition or matrix.
 
-    How far the rounding of a matrix reaches is seen from its negative eigenvalues, if they are
-    so small that a positive semi-definite matrix may have them: up to the square root of the
-    machine epsilon, as kernels from a library of less accuracy do.
+    The rounding error of the matrix is estimated by its most negative eigenvalue, unless that is
+    so large that the matrix must be indefinite. The limit is the square root of the machine
+    epsilon, which less accurate libraries of kernels need.
     """
     lowest = -float(eigenvalues.min(initial=0))
     largest = float(np.abs(eigenvalues).max(initial=0))
     if lowest > np.sqrt(np.finfo(eigenvalues.dtype).eps) * largest:
-        lowest = 0.0  # no rounding: the matrix is indefinite
+        lowest = 0.0  # not rounding error: the matrix is indefinite
     return max(negligible(eigenvalues), lowest)
 
 
 def ill_conditioned(spectrum: Spectrum, *, has_ridge: bool = True) -> LinAlgWarning | None:
-    """Warning that eigenvalues were lost to rounding, with the cure; None if none were.
+    """Warning, with remedies, that eigenvalues are below rounding error; None if none are.
 
-    `has_ridge` says whether the caller has a parameter `alpha` that could be set.
+    `has_ridge` says whether the caller has a parameter `alpha` to set.
     """
     values, resolved = spectrum.eigenvalues, spectrum.resolved
     if resolved.all():
@@ -120,7 +120,7 @@ def ill_conditioned(spectrum: Spectrum, *, has_ridge: bool = True) -> LinAlgWarn
 def indefinite(
     smallest: float, largest: float, alpha: float, *, has_ridge: bool = True
 ) -> ValueError:
-    """Error that K + alpha I is not positive definite; `smallest` may be an upper bound."""
+    """ValueError for an indefinite K + alpha I; `smallest` may be an upper bound."""
     if has_ridge:
         remedy = (
             f"Set alpha well above {-smallest:.2g} (it is {alpha:g}) or a shorter time, or pass"

@@ -54,7 +54,7 @@ def test_an_exact_factor_is_an_exact_inverse_within_its_span(alpha):
     precondition = LowRankPreconditioner.from_factor(factor.copy(), alpha)
     inside = factor @ rng.standard_normal((8, 2))
     images = precondition(factor @ (factor.T @ inside) + alpha * inside)
-    # In units of the smallest eigenvalue that is kept.
+    # The eigenvalues are relative to the smallest one that is kept.
     smallest = np.linalg.eigvalsh(factor.T @ factor)[0] + alpha
     assert_allclose(images, smallest * inside, rtol=1e-9)
     outside = np.linalg.svd(factor)[0][:, 8:10]

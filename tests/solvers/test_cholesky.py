@@ -1,4 +1,4 @@
-"""Cholesky: right where the matrix is regular, None (and nothing lost) where it is not."""
+"""Cholesky: accurate for a regular matrix; an error, and an intact matrix, for a singular one."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_refinement_gives_back_the_digits_that_float32_loses(n, alpha, monkeypat
 
 @pytest.mark.parametrize(("quality", "accepted"), [(1.0, True), (0.95, True), (0.7, False)])
 def test_corrections_that_hardly_shrink_are_refused(quality, accepted):
-    """A factor that is right to a share only, as of a matrix near its own rounding."""
+    """A factor with a large relative error, as that of a nearly singular matrix has."""
     targets = gaussian(5, 2).astype(np.float32)
     solution = _cholesky._refine(lambda A: A, lambda A: quality * A, targets, 1e-6)
     assert (solution is not None) == accepted
@@ -134,7 +134,7 @@ def test_singular_is_refused_and_restored(gram, overwrite, dtype):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_late_failure_restores(overwrite):
-    # Only the last pivot fails: everything else has been overwritten by then.
+    # Only the last pivot fails, when all the rest has been overwritten.
     gram = regular(150)
     gram[-1, -1] = -1.0
     attempt = gram.copy()

@@ -1,4 +1,4 @@
-"""The eigendecomposition, and the flow it gives at every time (F1)."""
+"""The eigendecomposition, and the gradient flow that it gives at every time."""
 
 import re
 
@@ -25,7 +25,7 @@ def rotate(eigenvalues, seed=0):
 
 
 def with_duplicates(n=20):
-    """Gram matrix of samples of which two are equal, and labels that disagree there."""
+    """Gram matrix of samples, two of them equal, and targets that differ between these two."""
     X = gaussian(n, 5)
     X[1] = X[0]
     targets = np.sign(gaussian(n, 1, seed=1))
@@ -34,9 +34,9 @@ def with_duplicates(n=20):
 
 
 REGULAR = arrays(np.float64, N, elements=st.floats(1e-3, 10), fill=st.nothing())
-# Exact zeros are what duplicate samples give.
+# Duplicate samples give eigenvalues of exactly 0.
 SINGULAR = arrays(np.float64, N, elements=st.one_of(st.just(0.0), st.floats(1e-3, 10)))
-# A subnormal number has no digits left to compare.
+# A subnormal number has too few digits to compare.
 TARGETS = arrays(np.float64, (N, 2), elements=st.floats(-1, 1, allow_subnormal=False))
 TIMES = st.one_of(
     st.floats(0, 100), st.sampled_from([0.0, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18, np.inf])
@@ -45,7 +45,7 @@ TIMES = st.one_of(
 
 @given(eigenvalues=SINGULAR)
 def test_decomposes(eigenvalues):
-    gram = np.asfortranarray(rotate(eigenvalues))  # the order LAPACK would work in
+    gram = np.asfortranarray(rotate(eigenvalues))  # the order in which LAPACK could work in place
     before = gram.copy()
     spectrum = eigendecompose(gram)
     values, V = spectrum.eigenvalues, spectrum.eigenvectors
@@ -78,7 +78,7 @@ def test_rounding_is_taken_for_zero():
     assert not eigendecompose(np.zeros((3, 3))).resolved.any()
 
 
-# F1
+# Gradient flow
 
 
 @given(eigenvalues=SINGULAR, Y=TARGETS, alpha=st.sampled_from([0.0, 0.1]))
@@ -123,10 +123,10 @@ def test_late_times_tend_to_the_limit_with_duplicates(time):
     spectrum = eigendecompose(gram)
     limit = gram @ spectrum.coefficients(Y, np.inf, 0.0)
     assert_allclose(gram @ spectrum.coefficients(Y, time, 0.0), limit, atol=1e-8)
-    assert_allclose(limit[:2], 0, atol=1e-8)  # the mean of the labels that disagree
+    assert_allclose(limit[:2], 0, atol=1e-8)  # the mean of the two targets that differ
 
 
-# Warning
+# Warnings
 
 
 def test_warns_of_lost_eigenvalues_with_a_cure():

@@ -1,4 +1,4 @@
-"""The flow filter: finite and accurate whatever the eigenvalue (F2)."""
+"""The flow filter: finite and accurate whatever the eigenvalue."""
 
 import math
 
