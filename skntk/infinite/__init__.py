@@ -1,4 +1,4 @@
-"""Infinitely wide networks: kernel machines at any time, in closed form."""
+"""Infinitely wide networks as kernel machines, at any training time, in closed form."""
 
 from ._classifier import NTKClassifier
 from ._classifier_cv import NTKClassifierCV

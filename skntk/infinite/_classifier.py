@@ -40,7 +40,7 @@ from ._training_spectrum import training_spectrum
 
 __all__ = ["NTKClassifier"]
 
-#: Rows of a Gram matrix whose decomposition takes so long that it should not come as a surprise.
+#: Rows of a Gram matrix above which `at_time` warns that its decomposition takes minutes.
 _LONG = 10_000
 
 
@@ -55,38 +55,39 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     Parameters
     ----------
     kernel : str or NeuralTangentKernel, default="fc2"
-        "fc1".."fc5", "conv1", "conv2" and "two_layer" name the paper's kernels; "precomputed"
-        takes Gram matrices in place of inputs.
+        "fc1".."fc5", "conv1", "conv2" and "two_layer" name the paper's kernels. With
+        "precomputed", Gram matrices take the place of inputs.
     time : float, default=inf
         Gradient-flow time: learning rate times number of steps, for the loss
         :math:`\frac12\sum (f - y)^2`. For a loss averaged over n samples, pass t/n.
     alpha : float, default=0.0
         Ridge added to the diagonal of the Gram matrix.
     solver : {"auto", "cholesky", "eigh", "cg"}, default="auto"
-        "cholesky" solves for infinite time in n^3/3 operations; "eigh" costs 30 to 50
-        times as much and serves every time and ridge (see `at_time`); "cg", conjugate
-        gradients with a randomly pivoted Cholesky preconditioner, solves for infinite time
-        in 2 n^2 k operations an iteration and needs no more than products with the Gram
-        matrix, which is stored if it fits in memory and else computed anew for each. "auto"
-        is "eigh" at a finite time; at infinite time it is "cholesky" up to 30,000 rows of the
-        matrix and "cg" beyond, and warns where memory allows only "cg" for fewer rows. Where
-        "cholesky" finds the matrix ill-conditioned, it gives way to "eigh".
+        "cholesky" solves for infinite time in n^3/3 operations, and falls back on "eigh" if
+        the matrix is ill-conditioned. "eigh" costs 30 to 50 times as much and serves every
+        time and ridge (see `at_time`). "cg" iterates conjugate residuals, a variant of
+        conjugate gradients, with a randomly pivoted Cholesky preconditioner. It solves for
+        infinite time in 2 n^2 k operations per iteration, and needs only products with the
+        Gram matrix, which is stored if it fits in memory and otherwise computed again for
+        each product. "auto" is "eigh" at a finite time. At infinite time it is "cholesky" up
+        to 30,000 rows of the matrix and "cg" beyond; if memory allows only "cg" for fewer
+        rows, it uses "cg" and warns.
     n_jobs : int, default=None
-        Joblib workers that share the Gram matrix.
+        Number of joblib workers that compute the Gram matrix.
     random_state : int, RandomState instance or None, default=None
-        For the pivots of "cg"; the other solvers are deterministic.
+        Determines the pivots of "cg"; the other solvers are deterministic.
     tol : float, default=None
-        Relative residual at which "cg" stops; None is the square root of the machine
+        Relative residual at which "cg" stops. If None, the square root of the machine
         epsilon of the inputs.
     max_iter : int, default=1000
         Largest number of iterations of "cg".
     multi_output : bool, default=False
-        Whether to use a kernel of several outputs between all of them, (n k, n k), where
-        :math:`A = \Theta(X, X)^{-1} Y` mixes outputs (Eq. 37-40), instead of its trace. It needs
-        an `EmpiricalNTK` with as many outputs as there are targets.
+        Whether to use the kernel between all outputs, of shape (n k, n k), instead of its trace.
+        Then :math:`A = \Theta(X, X)^{-1} Y` mixes outputs (Eq. 37-40). This needs an
+        `EmpiricalNTK` with as many outputs as there are targets.
     memory_limit : float, default=None
-        Bytes that the fit may take for matrices of n x n; None: all that are available. It
-        is checked before anything is allocated.
+        Bytes that n x n matrices may take. If None, all available memory. The limit is checked
+        before anything is allocated.
 
     Attributes
     ----------
@@ -101,13 +102,13 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
     n_features_in_ : int
         Number of input features.
     solver_ : str
-        The solver that `dual_coef_` is of.
+        Solver that computed `dual_coef_`.
     n_iter_ : int
-        Iterations of "cg"; 1 for the direct solvers.
+        Number of iterations of "cg"; 1 for the direct solvers.
 
     See Also
     --------
-    NTKAttack : Adversarial examples for it.
+    NTKAttack : Adversarial examples for a classifier.
 
     Examples
     --------
@@ -165,12 +166,12 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For wrong parameters, inputs that are not finite, or a single class.
+            For invalid parameters, inputs that are not finite, or a single class.
         MemoryError
-            If the Gram matrix would not fit.
+            If the Gram matrix would not fit in memory.
         """
         self._check_parameters()
-        # A fit that fails must not leave the answers of an earlier one.
+        # A fit that fails must not leave the results of an earlier one.
         self.__dict__.pop("dual_coef_", None)
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
@@ -189,28 +190,28 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         return self
 
     def at_time(self, time: float, *, alpha: float | None = None) -> NTKClassifier:
-        """Return the same network at another gradient-flow time, and with another ridge.
+        """Return the same network at another gradient-flow time, or with another ridge.
 
         Parameters
         ----------
         time : float
             Gradient-flow time, 0 or more; may be infinite.
         alpha : float, default=None
-            Ridge; None: the one that it was fitted with.
+            Ridge. If None, the ridge of the fit.
 
         Returns
         -------
         classifier : NTKClassifier
-            A fitted copy that shares the training data and the eigendecomposition. If
-            this one was fitted by Cholesky or "cg", the first call for another time
-            decomposes the Gram matrix, and leaves out what rounding has swamped.
+            A fitted copy that shares the training data and the eigendecomposition. If this
+            classifier was fitted by "cholesky" or "cg", the first call for another time
+            decomposes the Gram matrix. Eigenvalues below rounding error are left out.
 
         Raises
         ------
         ValueError
-            If the kernel is precomputed and was not decomposed by `fit`.
+            If the kernel is precomputed and `fit` did not decompose it.
         MemoryError
-            If the decomposition would not fit.
+            If the decomposition would not fit in memory.
         """
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
@@ -263,12 +264,12 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
             )
 
     def _solve(self, X: NDArray, targets: NDArray) -> Solution:
-        """Solve by the solver asked for, or MemoryError before anything is computed."""
+        """Solve with the chosen solver; raise MemoryError before anything is computed."""
         expansion, n_rows = self._expansion(), len(targets)
         instead = ", or solver='cg'"
 
         def fits() -> bool:
-            # With room for blocks and a preconditioner's columns.
+            # 1.4 leaves room for blocks and the columns of a preconditioner.
             needed = 1.4 * n_rows**2 * X.itemsize
             return not expansion.has_operator or needed < available_bytes(self.memory_limit)
 
@@ -278,7 +279,7 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
                 what=f"Fitting by solver={name!r}",
                 n=len(X),
                 remedy=f"use fewer samples or float32 input{'' if solver.iterative else instead}",
-                # Which bounds matrices of n x n: what iterates holds none.
+                # memory_limit bounds n x n matrices, of which iterative solvers need none.
                 limit=None if solver.iterative else self.memory_limit,
             )
 
@@ -307,18 +308,18 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
         return solution
 
     def _decompose(self) -> Spectrum:
-        """Eigendecomposition that the fit itself could do without."""
+        """Eigendecomposition, if the fit did not need it."""
         if self.kernel_ is None:
             raise ValueError(
-                "at_time needs the eigendecomposition, which solver='cholesky' and 'cg' do not "
-                "make of a precomputed kernel; fit with solver='eigh'."
+                "at_time needs the eigendecomposition of the precomputed kernel, which "
+                "solver='cholesky' and 'cg' do not compute; fit with solver='eigh'."
             )
         if len(self._targets) > _LONG:
             warn_user(
                 UserWarning(
-                    f"at_time decomposes the Gram matrix of {len(self._targets):,} rows now, once, "
+                    f"at_time now decomposes the Gram matrix of {len(self._targets):,} rows, once, "
                     "which takes minutes and reports no progress. Fit with solver='eigh' to have "
-                    "it done, and reported, by fit."
+                    "fit decompose it and report progress."
                 )
             )
         return training_spectrum(
@@ -338,5 +339,5 @@ class NTKClassifier(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
 
 
 def _stops_at(solver: str, time: float) -> bool:
-    """Whether a solver can give the machine at that time."""
+    """Whether a solver can stop at that time."""
     return solver == "auto" or SOLVERS[solver].finite_time or bool(np.isinf(time))

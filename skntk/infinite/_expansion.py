@@ -1,7 +1,7 @@
 r"""The three ways in which :math:`f(x) = \Theta(x, X) A` is evaluated, behind one interface.
 
-By a kernel of pairs of samples; by one between all outputs of a network (Eq. 37-40), whose
-matrices are never formed to predict; and from values of the kernel that the user brings.
+The kernel either has one value per pair of samples, or is a kernel between all outputs of a network
+(Eq. 37-40), whose matrices are not formed to predict, or its values are given by the user.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ __all__ = ["AllOutputs", "Expansion", "Pairs", "Precomputed"]
 
 
 class Expansion(ABC):
-    """Makes the Gram matrix of training samples, and evaluates the machine."""
+    """Computes the Gram matrix of training samples, and evaluates the machine."""
 
-    #: Whether products with the matrix can be had without storing it.
+    #: Whether products with the matrix can be computed without storing it.
     has_operator = False
 
     @abstractmethod
     def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
-        """Matrix to solve with, which the caller may destroy."""
+        """Matrix to solve with, which the caller may overwrite."""
 
     def n_blocks(self, n: int) -> int:
-        """Calls of `on_step` that `gram` makes."""
+        """Number of times that `gram` calls `on_step`."""
         return 1
 
     @abstractmethod
@@ -52,7 +52,7 @@ class Expansion(ABC):
 
 
 class Pairs(Expansion):
-    """A kernel with one value a pair of samples."""
+    """A kernel with one value per pair of samples."""
 
     has_operator = True
 
@@ -63,7 +63,7 @@ class Pairs(Expansion):
         return gram_matrix(self.kernel, X, n_jobs, on_step=on_step)
 
     def operator(self, X: NDArray, n_jobs: int | None) -> GramOperator:
-        """Products with the matrix, which is not stored."""
+        """Operator for products with the matrix, which is not stored."""
         return GramOperator(self.kernel, X, n_jobs)
 
     def n_blocks(self, n: int) -> int:
@@ -110,11 +110,11 @@ class AllOutputs(Expansion):
 
 
 class Precomputed(Expansion):
-    """Values Theta(x, X) in place of inputs x."""
+    """Kernel values Theta(x, X) that are given in place of inputs x."""
 
     def gram(self, X: NDArray, n_jobs: int | None, on_step: Callable[[], Any]) -> NDArray:
         _check_symmetric(X)
-        gram = X + X.T  # exactly symmetric, and not the caller's
+        gram = X + X.T  # exactly symmetric, and a copy
         gram /= 2
         on_step()
         return gram
@@ -139,6 +139,6 @@ def _check_symmetric(gram: NDArray) -> None:
             f"The precomputed kernel is not symmetric: entries (i, j) and (j, i) differ by up to "
             f"{apart:.3g}, where the largest entry is {largest:.3g}. Select the same samples, in "
             "the same order, by rows and by columns. Meta-estimators that resample by rows alone, "
-            "such as BaggingClassifier, cannot take a precomputed kernel; give them one of "
-            "skntk.kernels and inputs. If only rounding is apart, pass (K + K.T) / 2."
+            "such as BaggingClassifier, cannot take a precomputed kernel; give them a kernel from "
+            "skntk.kernels, and inputs. If the entries differ by rounding, pass (K + K.T) / 2."
         )

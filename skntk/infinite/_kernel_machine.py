@@ -1,4 +1,4 @@
-"""A function f(x) = Theta(x, X) A: what every fitted kernel estimator is."""
+"""The function f(x) = Theta(x, X) A, which every fitted kernel estimator evaluates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         Parameters
         ----------
         X : array-like of shape (m, d)
-            Inputs; with a precomputed kernel, (m, n) values of Theta(x, X).
+            Inputs; with a precomputed kernel, the (m, n) values Theta(x, X).
 
         Returns
         -------
@@ -62,7 +62,7 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         return self._expansion().input_vjp(X, self.X_fit_, self.dual_coef_, c)
 
     def linearize(self, X: ArrayLike) -> tuple[NDArray, Callable[[NDArray], NDArray]]:
-        """Outputs and their pullback, sharing the Gram block between them.
+        """Outputs and their pullback, which share the Gram matrix.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         return self._expansion().linearize(X, self.X_fit_, self.dual_coef_)
 
     def _expansion(self) -> Expansion:
-        """How the machine is evaluated."""
+        """The way in which the machine is evaluated."""
         return Precomputed() if self.kernel_ is None else Pairs(self.kernel_)
 
     def _set_kernel(self, X: NDArray) -> None:
@@ -87,7 +87,7 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         kernel = self.kernel  # type: ignore[attr-defined]
         if not (isinstance(kernel, str) and kernel == "precomputed"):
             self.kernel_ = resolve_kernel(clone(kernel, safe=False), X.shape[1])
-            self.X_fit_ = X.copy()  # the caller may go on with its own
+            self.X_fit_ = X.copy()  # the caller may change its own array
             return
         self.kernel_, self.X_fit_ = None, None
         if X.shape[0] != X.shape[1]:
@@ -107,6 +107,6 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         if c.shape != expected:
             raise ValueError(
                 f"cotangents have shape {c.shape} for outputs of shape {expected}; "
-                "give one weight an output."
+                "give one weight per output."
             )
         return c

@@ -1,4 +1,4 @@
-"""Eigendecomposition of the Gram matrix of training samples, its memory checked first."""
+"""Eigendecomposition of the Gram matrix of training samples, after a check of memory."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ def training_spectrum(
     Parameters
     ----------
     expansion : Expansion
-        What makes the matrix.
+        Computes the matrix.
     X : ndarray of shape (n, d)
         Training samples, or the precomputed matrix.
     n_components : int, default=None
-        Number of eigenpairs; None: all.
+        Number of eigenpairs. If None, all are computed.
     what, remedy : str
-        For the MemoryError, as in `check_memory`.
+        Parts of the message of a MemoryError; see `check_memory`.
     n_rows : int, default=None
-        Rows of the matrix; None: n.
+        Number of rows of the matrix. If None, n.
     n_matrices : int, default=None
-        Matrices of that size that are held at once; None: what the decomposition takes.
+        Number of matrices of that size held at once. If None, what the decomposition needs.
     memory_limit : float, default=None
-        Bytes the user allows.
+        Bytes that n x n matrices may take. If None, all available memory.
     n_jobs : int, default=None
-        Joblib workers that share the Gram matrix.
+        Number of joblib workers that compute the Gram matrix.
     progress : FitProgress, default=None
-        Told of two stages, "gram" and "decompose".
+        Receives two stages, "gram" and "decompose".
     dtype : dtype, default=None
-        Precision of the decomposition; None: that of `X`.
+        Precision of the decomposition. If None, that of `X`.
     **options : dict
-        For `eigendecompose`.
+        Further arguments of `eigendecompose`.
 
     Raises
     ------
     MemoryError
-        If it would not fit.
+        If the matrices would not fit in memory.
     """
     if n_matrices is None:
         n_matrices = 3 if n_components is None else 2

@@ -56,7 +56,7 @@ data = st.builds(
 
 @given(data=data, time=st.sampled_from([0.0, 0.01, 1.0, 30.0, np.inf]))
 def test_outputs_are_the_gradient_flow(data, time):
-    """Eq. 7, 16 with a matrix exponential, on test points and at the training points."""
+    """Eq. 7 and 16 by a matrix exponential, at test points and at training points."""
     X, y = data
     n_classes = y.max() + 1
     Z = np.random.default_rng(0).standard_normal((5, X.shape[1]))
@@ -109,7 +109,7 @@ def test_at_time_is_a_fit_at_that_time(time, alpha, solver):
     np.testing.assert_array_equal(clf.dual_coef_, before)
     assert (moved.time, clf.time) == (time, np.inf)
     assert moved.at_time(np.inf).dual_coef_ == pytest.approx(before, rel=1e-7, abs=1e-9)
-    # What `at_time` gives is an estimator like any other.
+    # `at_time` returns an estimator like any other.
     np.testing.assert_allclose(clone(moved).fit(X, y).dual_coef_, fitted.dual_coef_, atol=1e-9)
 
 
@@ -157,7 +157,7 @@ def test_ridges_of_another_time_are_checked(alpha):
 
 
 def test_before_training_everything_is_zero():
-    """F1: with sigmoid 1/2, softmax 1/k, and the first class."""
+    """Outputs are 0, probabilities 1/k, and the prediction is the first class."""
     for n_classes in (2, 3):
         X, y = draw_data(n_classes=n_classes)
         clf = NTKClassifier("fc1", time=0.0).fit(X, y)
@@ -167,7 +167,6 @@ def test_before_training_everything_is_zero():
 
 
 def test_training_residual_never_increases():
-    """F1."""
     X, y = draw_data()
     clf, Y = NTKClassifier("fc2", time=1.0).fit(X, y), encode(y, 3)
     times = [0.0, 1e-6, 1e-3, 0.1, 1.0, 10.0, 1e3, 1e6, 1e12, 1e30, np.inf]
@@ -345,7 +344,7 @@ def test_the_suggested_alpha_ends_the_warning():
 @pytest.mark.parametrize("solver", ["auto", "eigh"])
 @pytest.mark.parametrize("alpha", [1e-320, 1e-300, 1e-30, 1e-17])
 def test_a_ridge_below_rounding_is_no_ridge(alpha, solver):
-    """It must not turn rounding error into the answer, or into NaN, without a word."""
+    """Rounding error must not silently become the answer, or NaN."""
     X, y, repeated, labels = with_conflicts()
     with pytest.warns(LinAlgWarning, match="ill-conditioned"):
         clf = NTKClassifier("fc1", alpha=alpha, solver=solver).fit(X, y)
@@ -356,7 +355,7 @@ def test_a_ridge_below_rounding_is_no_ridge(alpha, solver):
 @pytest.mark.filterwarnings("ignore:The Gram matrix is ill-conditioned")
 @pytest.mark.parametrize("dtype, time", [("f8", 1e12), ("f8", 1e18), ("f8", 1e300), ("f4", 1e39)])
 def test_late_times_tend_to_infinity_even_where_the_matrix_is_singular(dtype, time):
-    """F1: directions the kernel does not see contribute nothing, however long they grow."""
+    """Directions in the kernel's null space contribute nothing, at however late a time."""
     X, y, _, _ = with_conflicts(dtype)
     end = NTKClassifier("fc1").fit(X, y)
     Z = draw_data(1, dtype=dtype)[0]
@@ -369,7 +368,7 @@ def test_late_times_tend_to_infinity_even_where_the_matrix_is_singular(dtype, ti
 @pytest.mark.parametrize("alpha", [0.0, 1e-6])
 @pytest.mark.parametrize("n", [400, 800])
 def test_float32_and_few_features_are_fitted_or_warned_about(n, alpha, solver):
-    """Eigenvalues near alpha drown in float32: dividing noise by alpha is no answer."""
+    """In float32, eigenvalues near alpha are below rounding error; noise / alpha is no answer."""
     rng = np.random.default_rng(0)
     X, y = rng.random((n, 2)).astype(np.float32), rng.integers(2, size=n)
     with warnings.catch_warnings(record=True) as caught:
@@ -402,7 +401,7 @@ def test_constant_columns_and_vanishing_rows(value):
 @pytest.mark.parametrize("kernel", ["fc2", "fc3", "two_layer"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_training_points_seen_again_to_rounding(dtype, kernel):
-    """As after a transformer: PCA's fit_transform and transform differ in the last bits."""
+    """Training inputs that differ in the last bits, as PCA's fit_transform and transform do."""
     X, y = draw_data(dtype=dtype)
     clf = NTKClassifier(kernel, alpha=1e-3).fit(X, y)
     expected = clf.decision_function(X)
@@ -496,7 +495,7 @@ def test_precomputed_has_no_input_gradient():
 
 
 def predictions(clf, X):
-    """Everything an estimator predicts; runs in a worker."""
+    """All predictions of an estimator; runs in a worker."""
     return clf.predict(X), clf.decision_function(X), clf.predict_proba(X)
 
 
@@ -570,7 +569,7 @@ def test_a_grid_addresses_the_kernel():
     grid = {"kernel__depth": [0, 2], "kernel__bias_std": [0.0, 0.3], "alpha": [0.1]}
     search = GridSearchCV(NTKClassifier(FullyConnectedNTK()), grid, cv=2).fit(X, y)
     assert search.best_estimator_.kernel_.depth == search.best_params_["kernel__depth"]
-    # A grid over an array hands out np.str_.
+    # A grid search over an array passes np.str_.
     grid = {"solver": np.array(["auto", "eigh"]), "kernel": np.array(["fc1", "two_layer"])}
     GridSearchCV(NTKClassifier(alpha=0.1), grid, cv=2, error_score="raise").fit(X, y)
 
@@ -611,7 +610,7 @@ def test_what_does_not_fit_in_memory_is_refused_before_allocation(monkeypatch, p
     X, y = draw_data()
     n_bytes = 24 * 24 * 8 - 1
     monkeypatch.setattr(skntk._utils.memory, "available_bytes", lambda *_: n_bytes)
-    monkeypatch.setattr(FullyConnectedNTK, "_gram", None)  # allocates
+    monkeypatch.setattr(FullyConnectedNTK, "_gram", None)  # must not be called
     with pytest.raises(MemoryError) as info:
         NTKClassifier("fc1", **params).fit(X, y)
     message = str(info.value)
@@ -624,13 +623,13 @@ def test_what_does_not_fit_in_memory_is_refused_before_allocation(monkeypatch, p
 
 def test_what_fits_is_not_refused(monkeypatch):
     X, y = draw_data()
-    # Of conjugate gradients the preconditioner, too.
+    # For "cg", the preconditioner counts too.
     monkeypatch.setattr(skntk._utils.memory, "available_bytes", lambda *_: 3 * 24 * 24 * 8)
     assert NTKClassifier("fc1").fit(X, y).score(X, y) == 1
 
 
 def test_prediction_does_not_need_the_whole_block(monkeypatch):
-    """Rows are blocked, so a large test set fits where its Gram matrix would not."""
+    """Rows come in blocks, so a large test set fits in memory even if its Gram matrix does not."""
     X, y = draw_data()
     clf = NTKClassifier("fc1").fit(X, y)
     Z = np.random.default_rng(0).standard_normal((500, 4))
@@ -641,11 +640,11 @@ def test_prediction_does_not_need_the_whole_block(monkeypatch):
     np.testing.assert_allclose(clf.input_vjp(Z, np.ones((500, 3))), gradient, atol=1e-12)
 
 
-# Nothing half done
+# Fits that fail half-way
 
 
 class Failing(FullyConnectedNTK):
-    """Fails in the middle of a fit, as when a worker dies or the user interrupts."""
+    """Fails in the middle of a fit, as if a worker had died or the user had interrupted it."""
 
     def _gram(self, X, Z):
         raise RuntimeError("worker died")
@@ -739,7 +738,7 @@ BAD_PARAMETERS = {
 def test_wrong_parameters(case, monkeypatch):
     params, error, message = BAD_PARAMETERS[case]
     for kernel in (FullyConnectedNTK, TwoLayerNTK):
-        monkeypatch.setattr(kernel, "_gram", None)  # heavy work
+        monkeypatch.setattr(kernel, "_gram", None)  # must not be called
     X, y = draw_data(d=5)
     with pytest.raises(error, match=message):
         NTKClassifier(**params).fit(X, y)
@@ -815,7 +814,7 @@ def test_wrong_labels(case):
 
 
 def test_a_ridge_that_overflows_is_refused():
-    """B13: at_time(alpha=1e300) in float32 warned of an overflow."""
+    """Such a ridge is refused before it overflows in float32."""
     X, y = draw_data(dtype=np.float32)
     clf = NTKClassifier("fc1").fit(X, y)
     message = r"alpha=1e\+300 overflows in float32; give at most 3e\+32, or float64 inputs"
@@ -878,7 +877,7 @@ def test_not_fitted():
 
 
 def test_digits():
-    """Not a formula: it learns."""
+    """The classifier generalises to test images."""
     X, y = load_digits(return_X_y=True)
     clf = NTKClassifier().fit(X[:600] / 16, y[:600])
     assert clf.score(X[600:1200] / 16, y[600:1200]) > 0.92
@@ -925,7 +924,7 @@ def test_a_long_decomposition_outside_fit_is_announced(monkeypatch):
     monkeypatch.setattr("skntk.infinite._classifier._LONG", 10)
     X, y = gaussian(12, 3), np.arange(12) % 2
     clf = NTKClassifier(alpha=0.1).fit(X, y)
-    with pytest.warns(UserWarning, match="of 12 rows now, once.*solver='eigh'"):
+    with pytest.warns(UserWarning, match="of 12 rows, once.*solver='eigh'"):
         clf.at_time(1.0)
-    clf.at_time(2.0)  # from the same decomposition
+    clf.at_time(2.0)  # reuses the decomposition
     NTKClassifier(alpha=0.1, solver="eigh").fit(X, y).at_time(1.0)

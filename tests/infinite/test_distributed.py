@@ -1,4 +1,4 @@
-"""Blocks on a Dask cluster of two processes: the same results, a lost worker's done again."""
+"""Blocks on a Dask cluster of two processes: equal results, even if a worker is lost."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from skntk import NTKClassifier
 from skntk.kernels import FullyConnectedNTK
 from skntk.kernels._gram import GramOperator, gram_matrix
 
-# Dask's own clean-up, of sockets and of event loops, is not this project's to judge.
+# Warnings about how Dask cleans up its sockets and event loops do not concern this project.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -34,7 +34,7 @@ class SmallBlocks(FullyConnectedNTK):
 
 
 class SlowBlocks(SmallBlocks):
-    """Slow enough for a worker to be killed in the middle."""
+    """A kernel so slow that a worker can be killed in the middle."""
 
     def __call__(self, X, Z=None):
         time.sleep(0.2)
@@ -47,7 +47,7 @@ def client():
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        # Workers import the classes of this file from what is sent to them.
+        # Workers import the classes of this file from a copy that is sent to them.
         client.upload_file(__file__)
         yield client
 
@@ -71,7 +71,7 @@ def test_gram_matrices_and_products_are_the_same(client):
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 def test_fits_are_the_same(client, solver):
     X, y = samples()
-    limit = 1000 if solver == "cg" else None  # products block by block
+    limit = 1000 if solver == "cg" else None  # too little to store the matrix
     params = {"solver": solver, "alpha": 0.1, "random_state": 0, "memory_limit": limit}
     alone = NTKClassifier(SmallBlocks(2), **params).fit(X, y)
     with joblib.parallel_config(backend="dask"):
@@ -93,7 +93,7 @@ def test_a_killed_workers_blocks_are_computed_again(client):
 
 
 def test_the_example_runs(pytestconfig):
-    # Not next to __file__, which uploading it has changed.
+    # Not relative to __file__, which changes when the file is uploaded.
     example = pytestconfig.rootpath / "examples" / "distributed_fit.py"
     command = [sys.executable, example, "--n-train", "300", "--n-test", "50"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

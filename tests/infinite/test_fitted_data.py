@@ -1,4 +1,4 @@
-"""What is fitted is the estimator's own (M1), and precomputed matrices are symmetric (K12)."""
+"""Fitted data are copies of the caller's, and precomputed matrices must be symmetric."""
 
 import copy
 

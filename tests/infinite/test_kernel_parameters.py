@@ -15,7 +15,7 @@ X, y = gaussian(20, 4), np.arange(20) % 2
 
 
 def test_the_depth_of_a_named_kernel_in_a_grid():
-    """'str' object has no attribute 'set_params'."""
+    """A grid over the kernel's parameters works although the kernel is given by name."""
     search = GridSearchCV(NTKClassifier(), {"kernel__depth": [1, 3]}, cv=2).fit(X, y)
     by_hand = GridSearchCV(
         NTKClassifier(), {"kernel": [FullyConnectedNTK(1), FullyConnectedNTK(3)]}, cv=2

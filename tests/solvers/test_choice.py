@@ -29,7 +29,7 @@ def test_memory_decides_only_where_it_must():
     name, warning = choose_solver(10, np.inf, fits=lambda: False)
     assert name == "cg"
     assert isinstance(warning, ConvergenceWarning)
-    assert "solver='auto' is 'cholesky' for 10 rows" in str(warning)
+    assert "solver='auto' means 'cholesky' for 10 rows" in str(warning)
 
 
 def system(singular=False, alpha=0.1, time=np.inf):
