@@ -1,4 +1,4 @@
-"""Images for examples and experiments: scikit-learn's digits, OpenML, or files of many forms."""
+"""Images for examples and experiments: from scikit-learn, OpenML, or files of many formats."""
 
 from ._load import load_images
 

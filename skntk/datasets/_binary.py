@@ -1,4 +1,4 @@
-"""Binary forms without a library of their own: IDX (MNIST) and the batches of CIFAR."""
+"""Binary formats that no library reads: IDX (MNIST) and the batches of CIFAR."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _IDX_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def find_labels(path: Path, names: Iterable[str]) -> Path:
-    """The file of labels beside a file of images; FileError if there is none of these names."""
+    """Find the file of labels beside a file of images; raise FileError if none has these names."""
     candidates = [path.with_name(name) for name in dict.fromkeys(names)]
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
     if found is None:
         raise FileError(
-            f"{str(path)!r} holds images without labels; put these beside it as "
+            f"{str(path)!r} holds images without labels; put the labels beside it as "
             f"{' or '.join(repr(candidate.name) for candidate in candidates)}."
         )
     return found
@@ -57,8 +57,9 @@ def _read_idx(path: Path, entry: Entry) -> NDArray:
         content = file.read(entry.n_bytes + 1)
     if len(content) != entry.n_bytes:
         raise FileError(
-            f"{str(path)!r} is truncated or damaged: its header speaks of {entry.n_bytes} bytes, "
-            f"and it holds {'more' if len(content) > entry.n_bytes else len(content)}."
+            f"{str(path)!r} is truncated or damaged: its header announces {entry.n_bytes} bytes, "
+            f"and it holds {'more' if len(content) > entry.n_bytes else len(content)}; fetch it "
+            "again."
         )
     array = np.frombuffer(content, entry.dtype).reshape(entry.shape)
     return array.astype(entry.dtype.newbyteorder("="))
@@ -71,7 +72,8 @@ def _open(path: Path):  # type: ignore[no-untyped-def]
 def read_cifar(path: Path) -> Arrays:
     """Read a batch of CIFAR-10, or of CIFAR-100 with its fine labels.
 
-    A record is one label, or a coarse and a fine one, and an image channel by channel.
+    A record is one label, or a coarse and a fine label, followed by an image stored channel by
+    channel.
     """
     n_bytes = path.stat().st_size
     n_labels = 1 if n_bytes % 3073 == 0 else 2
@@ -81,8 +83,8 @@ def read_cifar(path: Path) -> Arrays:
     labels = records[:, n_labels - 1]
     if labels.max() >= (10 if n_labels == 1 else 100):
         raise FileError(
-            f"{str(path)!r} has the length of a batch of CIFAR-{10**n_labels} and labels up to "
-            f"{labels.max()}; it is damaged, or something else."
+            f"{str(path)!r} has the length of a batch of CIFAR-{10**n_labels} but labels up to "
+            f"{labels.max()}: it is damaged, or another kind of file; fetch it again."
         )
     images = records[:, n_labels:].reshape(n, 3, 32, 32).transpose(0, 2, 3, 1)
     arrays: Arrays = {"X": np.ascontiguousarray(images), "y": labels.astype(np.int64)}

@@ -1,4 +1,4 @@
-"""Which images are kept: of which classes, how many, and which are held out."""
+"""The choice of images: by class, by number, and for the test set."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["check_enough", "hold_out", "of_classes", "stratified"]
 def stratified(y: NDArray, n: int, random: np.random.RandomState) -> NDArray:
     """Indices of `n` samples in random order, with the proportions of the classes in `y`.
 
-    One of every class comes first, as long as `n` allows; any beginning of the result is a
-    stratified choice as well.
+    One sample of every class comes first, as far as `n` allows. The first m indices are a
+    stratified choice of m samples, for any m.
     """
     shuffled = random.permutation(len(y))
     _, codes, counts = np.unique(y[shuffled], return_inverse=True, return_counts=True)
     by_class = np.argsort(codes, kind="stable")
     rank = np.empty(len(y))
     rank[by_class] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # Spread over [0, 1), every class evenly, so that a cut at n is one at n / len(y) in each.
+    # Every class is spread evenly over [0, 1), so that the first n contain the same share of each.
     position = np.where(rank == 0, -1.0, (rank + 0.5) / counts[codes])
     return shuffled[np.argsort(position, kind="stable")[:n]]
 
@@ -58,17 +58,17 @@ def hold_out(arrays: Arrays, test_size: float, random: np.random.RandomState) ->
 
 
 def _period(y: NDArray) -> int:
-    """Number of distinct images, if the labels are those of five copies, else of all.
+    """Number of distinct images if the labels repeat five times, else the number of all images.
 
-    CIFAR-10-C, and what is made like it, has each image at five severities, one after another.
-    All of them belong on the same side of a split.
+    Data sets such as CIFAR-10-C contain all images at five severities, one after another. The
+    five versions of an image belong on the same side of a split.
     """
     n = len(y) // 5
     return n if n > 1 and len(y) == 5 * n and _repeats(y, n) else len(y)
 
 
 def _repeats(y: NDArray, n: int) -> bool:
-    # Classes in turn, 0 1 2 0 1 2 ..., repeat as well, but with a shorter period.
+    # Labels that cycle through the classes, 0 1 2 0 1 2 ..., repeat too, with a shorter period.
     turn = len(np.unique(y))
     in_turn = len(y) > turn and np.array_equal(y[turn:], y[:-turn])
     return np.array_equal(y[n:], y[:-n]) and not in_turn
@@ -81,12 +81,12 @@ def of_classes(
     what: str,
     source: Any,
 ) -> NDArray:
-    """Indices of the samples of some classes, given by label or name; each must be there."""
+    """Indices of the samples of given classes, each a label or name, which must occur."""
     present = np.unique(y).tolist()
     if classes is None:
         return np.arange(len(y))
     if isinstance(classes, str):
-        raise TypeError(f"classes={classes!r} is one name; give a sequence: [{classes!r}].")
+        raise TypeError(f"classes={classes!r} is a string; give a sequence: [{classes!r}].")
     by_name = {name: label for label, name in names.items()}
     wanted = [_label(given, present, by_name) for given in classes]
     missing = [label for label in wanted if label not in present]
@@ -100,7 +100,7 @@ def of_classes(
 
 
 def _label(given: Any, present: list[Any], by_name: Mapping[str, Any]) -> Any:
-    """The label that is meant; on a command line, all of them are strings."""
+    """Label that a label or name stands for; from a command line, labels are strings too."""
     by_text = {str(label): label for label in present}
     if given in present or not isinstance(given, str):
         return given
@@ -108,7 +108,7 @@ def _label(given: Any, present: list[Any], by_name: Mapping[str, Any]) -> Any:
 
 
 def check_enough(n_train: int | None, y: NDArray, classes: Any, names: Mapping[Any, str]) -> None:
-    """Raise ValueError if the training images that are kept have lost a class."""
+    """Raise ValueError if fewer training images are kept than there are classes."""
     n_classes = len(names if classes is None else {*map(str, classes)})
     if n_train is not None and n_train < n_classes:
         raise ValueError(

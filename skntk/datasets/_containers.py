@@ -1,4 +1,4 @@
-"""Files of many arrays that libraries read: HDF5, by h5py, and MATLAB's, by SciPy."""
+"""Files of several arrays: HDF5, read by h5py, and MATLAB, read by SciPy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MATLAB_DTYPES = {"double": "f8", "single": "f4", "logical": "?", "char": "U1"}
 
 
 def read_hdf5(path: Path) -> Arrays:
-    """Read the arrays of an HDF5 file, also those in groups, as ``train/X``.
+    """Read the arrays of an HDF5 file, including those in groups, such as ``train/X``.
 
     Links to other files are not followed.
     """
@@ -31,8 +31,8 @@ def read_hdf5(path: Path) -> Arrays:
         if isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual:
                 raise FileError(
-                    f"{name} in {str(path)!r} lies in other files, which are not followed; save "
-                    "its values."
+                    f"{name} in {str(path)!r} is stored in other files, which are not read; save "
+                    "its values in this file."
                 )
             entries[name] = _hdf5_entry(item)
 
@@ -44,7 +44,7 @@ def read_hdf5(path: Path) -> Arrays:
 
 
 def _hdf5_entry(dataset: Any) -> Entry:
-    # MATLAB stores the axes of an array in reverse.
+    # MATLAB stores the axes of an array in reverse order.
     reverse = "MATLAB_class" in dataset.attrs
     text = dataset.dtype.kind == "O"
     dtype = np.dtype("U1") if text else dataset.dtype
@@ -57,7 +57,7 @@ def _hdf5_entry(dataset: Any) -> Entry:
 
 
 def read_mat(path: Path) -> Arrays:
-    """Read the arrays of a MATLAB file; samples may lie along the last axis, as in SVHN's."""
+    """Read the arrays of a MATLAB file; samples may lie along the last axis, as in SVHN."""
     entries = {
         name: Entry(shape, _matlab_dtype(kind), _matlab_reader(path, name))
         for name, shape, kind in whosmat(path)
@@ -80,7 +80,7 @@ def _load_variable(path: Path, name: str) -> NDArray:
 
 
 def _samples_first(path: Path, arrays: Arrays) -> Arrays:
-    """Move the axis of the samples to the front, where MATLAB has it at the end."""
+    """Move the axis of samples to the front if it is at the end, as is usual in MATLAB."""
     moved = dict(arrays)
     for name, X in arrays.items():
         if not name.startswith("X"):
@@ -88,8 +88,8 @@ def _samples_first(path: Path, arrays: Arrays) -> Arrays:
         n = arrays[f"y{name[1:]}"].size
         if X.shape[-1] == n and X.shape[0] == n and X.ndim > 2:
             raise FileError(
-                f"{name} in {str(path)!r} has shape {X.shape} for {n} labels: its first axis or "
-                "its last may count the images. Save it as .npz with the images along the first."
+                f"{name} in {str(path)!r} has shape {X.shape} for {n} labels: the first axis or "
+                "the last may be that of the images. Save it as .npz, with images along the first."
             )
         if X.shape[-1] == n != X.shape[0]:
             moved[name] = np.moveaxis(X, -1, 0)

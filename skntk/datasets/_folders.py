@@ -1,4 +1,4 @@
-"""Folders: files named for training and test, or one folder of pictures for every class."""
+"""Folders of files named for training and test, or of one folder of pictures for every class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["read_folder"]
 
 
 def read_folder(folder: Path) -> Arrays:
-    """Read training and test images, or the only set, out of a folder."""
+    """Read training and test images, or a single set of images, from a folder."""
     children = [child for child in sorted(folder.iterdir()) if not child.name.startswith(".")]
     _check_links(folder, children)
     parts = {part_of(child.name): child for child in children if child.is_dir()}
@@ -38,18 +38,18 @@ def read_folder(folder: Path) -> Arrays:
 
 
 def _check_links(folder: Path, children: list[Path]) -> None:
-    """Raise for links out of the folder, which an unpacked archive may have brought."""
+    """Raise for links out of the folder, which an unpacked archive may contain."""
     root = folder.resolve()
     for child in children:
         if child.is_symlink() and not child.resolve().is_relative_to(root):
             raise FileError(
-                f"{str(child)!r} is a symbolic link out of its folder, which is not followed; give "
-                "the file or folder that it leads to."
+                f"{str(child)!r} is a symbolic link out of its folder, which is not followed; "
+                "replace it by a copy of its target."
             )
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
-    """Pictures of every subfolder that has some, in the order of their names."""
+    """Pictures of every subfolder that contains any, sorted by name."""
     classes = {}
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
@@ -67,7 +67,7 @@ def _read_parts(parts: dict[str | None, Path]) -> Arrays:
     names = sorted({name for own in classes.values() for name in own})
     if not names:
         raise FileError(
-            f"{str(parts['train'])!r} has no folders of pictures; give it one for every class."
+            f"{str(parts['train'])!r} has no folders of pictures; make one for every class."
         )
     arrays: Arrays = {}
     for part in chosen:
@@ -77,7 +77,7 @@ def _read_parts(parts: dict[str | None, Path]) -> Arrays:
 
 
 def _read_files(folder: Path, files: list[Path]) -> Arrays:
-    """Read arrays out of files, and put numbered ones together."""
+    """Read arrays from files, and concatenate those of numbered files."""
     files = [file for file in files if file.with_name(file.name + ".gz") != file]
     unpacked = {file.name for file in files}
     files = [file for file in files if file.name.removesuffix(".gz") not in unpacked - {file.name}]
@@ -94,7 +94,7 @@ def _read_files(folder: Path, files: list[Path]) -> Arrays:
 
 
 def _name(file: Path) -> str:
-    """Name of the array that a file holds; MNIST's are called ``train-images-idx3-ubyte``."""
+    """Name of the array in a file; MNIST's files have names like ``train-images-idx3-ubyte``."""
     return re.sub(r"[-.]idx\d-ubyte$", "", _stem(file))
 
 
@@ -107,7 +107,7 @@ def _entry(file: Path, form: str) -> Entry:
 
 
 def _batches(folder: Path, files: list[Path]) -> list[Path]:
-    """Files of a part, which may be several that are told apart by numbers only."""
+    """Files of each part; a part may have several files if their names differ only in numbers."""
     chosen: list[Path] = []
     by_part: dict[str, list[Path]] = {}
     for file in files:
@@ -118,7 +118,7 @@ def _batches(folder: Path, files: list[Path]) -> list[Path]:
         if len({re.sub(r"\d+", "#", file.name) for file in own}) > 1:
             raise FileError(
                 f"{str(folder)!r} has several files of its {part} images: "
-                f"{', '.join(file.name for file in own[:5])}; give one of them, or move the "
+                f"{', '.join(file.name for file in own[:5])}; pass one of them, or move the "
                 "others away."
             )
         _check_shards(folder, own)
@@ -127,7 +127,7 @@ def _batches(folder: Path, files: list[Path]) -> list[Path]:
 
 
 def _check_shards(folder: Path, files: list[Path]) -> None:
-    """Raise if of files called ``train-00000-of-00003`` some are missing."""
+    """Raise if some of the files with names like ``train-00000-of-00003`` are missing."""
     numbers = re.search(r"\d+-of-(\d+)", files[0].name)
     if numbers and len(files) != int(numbers[1]):
         raise FileError(
@@ -145,13 +145,13 @@ def _joined(arrays: Arrays, more: Arrays) -> Arrays:
 
 
 def _refuse(folder: Path, forms: dict[Path, str]) -> None:
-    """Say what is there instead of images; a pickle or an archive says itself how it is read."""
+    """Raise an error that lists the files found; for a pickle or archive, say how to convert it."""
     for file, form in forms.items():
         if form in ("pickle", "PyTorch", "tar", "archive", "Arrow"):
             read_single(file)
     found = ", ".join(f"{file.name} ({form})" for file, form in [*forms.items()][:8])
     raise FileError(
-        f"{str(folder)!r} has neither files named for training and test ('train', 'test') nor a "
-        f"folder of pictures for every class; it holds {found or 'no files'}. Give one of the "
-        "files, or name them."
+        f"{str(folder)!r} has neither files with 'train' and 'test' in their names nor a folder of "
+        f"pictures for every class; it holds {found or 'no files'}. Pass one of the files, or "
+        "rename them."
     )

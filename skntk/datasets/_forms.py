@@ -1,4 +1,4 @@
-"""Forms of files, recognised by their first bytes, and who reads each of them."""
+"""Formats of files, recognised by their first bytes, and the reader of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._tables import read_csv, read_parquet
 
 __all__ = ["PICTURES", "read_file", "read_single", "recognise"]
 
-#: Endings of pictures, which are told apart by Pillow.
+#: Suffixes of pictures, whose format Pillow recognises.
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 _MAGIC = [
@@ -47,35 +47,34 @@ _READERS: dict[str, Callable[[Path], Arrays]] = {
 _SAVE = "np.savez('images.npz', X=X, y=y)"
 _REFUSED = {
     "pickle": (
-        "a Python pickle, which can run any code when it is opened and so is never opened "
-        "unasked. If you trust it, convert it; for a batch of CIFAR-10: "
+        "a Python pickle, which can run arbitrary code when it is loaded and is therefore never "
+        "loaded here. If you trust it, convert it; for a batch of CIFAR-10: "
         "d = pickle.load(open(path, 'rb'), encoding='bytes'); "
         "X, y = d[b'data'].reshape(-1, 3, 32, 32), d[b'labels']; " + _SAVE
     ),
     "PyTorch": (
-        "a file of PyTorch, which holds a pickle and so is not opened unasked. Convert it: "
-        "d = torch.load(path, weights_only=True); look for the images and labels in d, then "
-        + _SAVE
+        "a PyTorch file, which contains a pickle and is therefore never loaded here. Convert it: "
+        "d = torch.load(path, weights_only=True); take the images X and labels y from d; " + _SAVE
     ),
     "picture": (
-        "a single picture; give the folder in which each class has a folder of its pictures"
+        "a single picture; pass the folder in which each class has a folder of its pictures"
     ),
-    "tar": "a tar archive; unpack it, tar -xf, and give the folder",
-    "archive": "a zip archive of files that are no arrays; unpack it, unzip, and give the folder",
+    "tar": "a tar archive; unpack it with tar -xf, and pass the folder",
+    "archive": "a zip archive, but not of arrays; unpack it with unzip, and pass the folder",
     "Arrow": (
         "an Arrow file; convert it: pandas.read_feather(path).to_parquet('images.parquet'), or "
         "datasets.load_from_disk(folder).to_parquet('images.parquet')"
     ),
     "empty": "empty; fetch it again",
     "unknown": (
-        "in no form that is read here (.npz, .npy, IDX, CIFAR's .bin, .mat, HDF5, CSV, parquet, "
-        "folders of pictures), or damaged; read it with what wrote it, then " + _SAVE
+        "damaged, or in no format that is read here (.npz, .npy, IDX, CIFAR's .bin, .mat, HDF5, "
+        "CSV, parquet, folders of pictures). Read it with the software that wrote it, then " + _SAVE
     ),
 }
 
 
 def recognise(path: Path) -> str:
-    """Form of a file: one that is read, or one that is refused with a reason."""
+    """Format of a file: a key of the readers, or of the reasons for refusal."""
     with open(path, "rb") as file:
         head = file.read(1024)
     if head[:2] == b"\x1f\x8b":
@@ -91,7 +90,7 @@ def recognise(path: Path) -> str:
 def _by_content(head: bytes, path: Path) -> str:
     if not head:
         return "empty"
-    # CIFAR's batches begin with a label, which may look like anything.
+    # A batch of CIFAR begins with a label, so its first bytes do not identify it.
     if path.suffix == ".bin" and any(path.stat().st_size % size == 0 for size in (3073, 3074)):
         return "CIFAR binary"
     for pattern, form in _MAGIC:
@@ -103,11 +102,11 @@ def _by_content(head: bytes, path: Path) -> str:
 
 
 def _is_table(head: bytes) -> bool:
-    """Whether it is text with several columns in its first line."""
+    """Whether the first bytes of a file are text with several columns in the first line."""
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not just a character cut in two
+        if error.start < len(head) - 4:  # not just a truncated character
             return False
         text = head[: error.start].decode()
     return "\0" not in text and "," in text.partition("\n")[0]
@@ -115,7 +114,7 @@ def _is_table(head: bytes) -> bool:
 
 def _kind_of_zip(path: Path) -> str:
     if not zipfile.is_zipfile(path):
-        return "npz"  # whose end is missing, as its reader will say
+        return "npz"  # truncated, which its reader will report
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if any(name.endswith("data.pkl") for name in names):
@@ -124,12 +123,12 @@ def _kind_of_zip(path: Path) -> str:
 
 
 def read_single(path: Path) -> Arrays:
-    """Read a file of any form.
+    """Read a file of any format.
 
     Raises
     ------
     FileError
-        If it is damaged, or of a form that is refused; names the file and the remedy.
+        If the file is damaged, or of a format that is refused; names the file and the remedy.
     """
     form = recognise(path)
     if form not in _READERS:
@@ -138,14 +137,14 @@ def read_single(path: Path) -> Arrays:
         return _READERS[form](path)
     except (FileError, MemoryError, ImportError):
         raise
-    # Whatever the libraries raise for a file that is not what its first bytes say.
+    # Libraries raise errors of any type for a file whose content does not match its first bytes.
     except Exception as error:
         raise FileError(
-            f"{str(path)!r} is damaged or truncated, or is no {form} file after all ({error}); "
-            "fetch or write it again."
+            f"{str(path)!r} is damaged or truncated, or not a valid {form} file ({error}); fetch "
+            "or write it again."
         ) from error
 
 
 def read_file(path: Path) -> Arrays:
-    """Training and test images, or the only set, out of one file."""
+    """Read training and test images, or a single set of images, from one file."""
     return complete(path, read_single(path))

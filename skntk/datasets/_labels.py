@@ -13,25 +13,25 @@ __all__ = ["as_label_vector", "check_labels", "name_labels"]
 
 
 def check_labels(name: str, labels: NDArray, images: NDArray) -> NDArray:
-    """Labels as a vector with one for each image."""
+    """Return labels as a vector with one label per image."""
     labels = as_label_vector(name, labels, len(images))
     if len(labels) != len(images):
         last = images.ndim > 2 and images.shape[-1] == len(labels)
         remedy = "move the last axis to the front: np.moveaxis(X, -1, 0)" if last else ""
         raise FileError(
             f"{name} has shape {labels.shape} for {len(images)} images in X{name[1:]}; "
-            f"{remedy or 'give one label an image'}."
+            f"{remedy or 'give one label per image'}."
         )
     return labels
 
 
 def as_label_vector(name: str, labels: NDArray, n: int) -> NDArray:
-    """Labels (n,) out of a column or a row of them; whole numbers as integers.
+    """Return labels (n,) from a vector, column or row; whole numbers become integers.
 
     Raises
     ------
     FileError
-        If there are several for an image, or some are missing.
+        If an image has several labels, or a label is not a whole number.
     """
     labels = np.asarray(labels)
     if labels.ndim == 2 and 1 in labels.shape:
@@ -41,14 +41,14 @@ def as_label_vector(name: str, labels: NDArray, n: int) -> NDArray:
         single = one_hot and (labels.sum(axis=1) == 1).all()
         remedy = f"{name}.argmax(axis=1)" if single else "one of the columns"
         raise FileError(
-            f"{name} has shape {labels.shape}, several values an image"
-            f"{', as one-hot labels' if single else ''}; save {remedy} instead."
+            f"{name} has shape {labels.shape}, which is several values per image"
+            f"{', as in one-hot labels' if single else ''}; save {remedy} instead."
         )
     if labels.ndim != 1:
-        raise FileError(f"{name} has shape {labels.shape}; give one label an image.")
+        raise FileError(f"{name} has shape {labels.shape}; give one label per image.")
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
-            raise FileError(f"{name} holds numbers that are no class labels; give whole numbers.")
+            raise FileError(f"{name} holds numbers that are not class labels; give whole numbers.")
         labels = labels.astype(np.int64)
     return np.char.decode(labels) if labels.dtype.kind == "S" else labels
 
@@ -56,12 +56,13 @@ def as_label_vector(name: str, labels: NDArray, n: int) -> NDArray:
 def name_labels(y: NDArray, names: NDArray | None) -> dict[Any, str]:
     """Name of every label in `y`.
 
-    `names` are those of the labels 0, 1, 2, ..., or of the sorted labels; None: the labels.
+    `names` are those of the labels 0, 1, 2, ..., or of the sorted labels in `y`. If None, the
+    labels themselves are the names.
 
     Raises
     ------
     FileError
-        If there are too few of them.
+        If there are too few names.
     """
     labels = np.unique(y).tolist()
     if names is None:
@@ -71,7 +72,7 @@ def name_labels(y: NDArray, names: NDArray | None) -> dict[Any, str]:
         return {label: texts[label] for label in labels}
     if len(texts) != len(labels):
         raise FileError(
-            f"target_names has {len(texts)} names for the {len(labels)} labels {labels}; give a "
-            "name for each."
+            f"target_names has {len(texts)} names for the {len(labels)} labels {labels}; give one "
+            "name per label."
         )
     return dict(zip(labels, texts, strict=True))

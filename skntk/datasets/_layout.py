@@ -1,4 +1,4 @@
-"""The axes of stored images: height, width, channels, and in which order they lie."""
+"""The order of the axes of stored images: height, width and channels."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from ._names import FileError
 
 __all__ = ["check_layout"]
 
-#: Numbers of channels that are taken for such by themselves: grey and red, green, blue.
+#: Axis lengths that identify an axis of channels: grey, or red, green and blue.
 _CHANNELS = (1, 3)
 
 
 def check_layout(images: dict[str, NDArray], channels_first: bool | None) -> dict[str, NDArray]:
-    """Images of all parts as (n, H, W, C).
+    """Return the images of all parts as arrays (n, H, W, C).
 
     Raises
     ------
     FileError
-        If they are no images, differ in shape, or their order of axes is in doubt.
+        If the arrays are not images, differ in shape, or have an ambiguous order of axes.
     """
     shape = images["train"].shape[1:]
     for part, X in images.items():
         if X.shape[1:] != shape:
             raise FileError(
-                f"X_{part} has images of shape {X.shape[1:]}, and X_train {shape}; give both the "
-                "same shape."
+                f"X_{part} has images of shape {X.shape[1:]}, and X_train of {shape}; give images "
+                "of the same shape."
             )
     if math.prod(shape) == 0 or len(shape) not in (1, 2, 3):
         raise FileError(
             f"X_train has shape {images['train'].shape}; give images of shape (H, W) or "
-            "(H, W, C), one a row."
+            "(H, W, C) along the first axis."
         )
     if len(shape) == 1:
         return {part: _unflatten(X, channels_first) for part, X in images.items()}
@@ -46,13 +46,13 @@ def check_layout(images: dict[str, NDArray], channels_first: bool | None) -> dic
 
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether a shape (n, ., ., .) can only be (n, C, H, W); warns if that changes anything."""
+    """Whether a shape (n, ., ., .) must be (n, C, H, W); warn if images are transposed."""
     first, last = shape[1] in _CHANNELS, shape[3] in _CHANNELS
     if first == last:  # neither, or both: the channels may be four, as in RGBA
         first, last = shape[1] == 4 and not last, shape[3] == 4 and not first
     if first == last:
         raise FileError(
-            f"X_train has shape {shape}, which may be (n, H, W, C) or (n, C, H, W); say "
+            f"X_train has shape {shape}, which may be (n, H, W, C) or (n, C, H, W); pass "
             "channels_first=False or True, or store X.transpose(0, 2, 3, 1) if the channels "
             "come first."
         )
@@ -60,15 +60,15 @@ def _is_channels_first(shape: tuple[int, ...]) -> bool:
         warn_user(
             UserWarning(
                 f"X_train has shape {shape}, with channels first; it is transposed to "
-                "(n, H, W, C), as X.transpose(0, 2, 3, 1) does. Say channels_first=True to "
-                "confirm."
+                "(n, H, W, C), as X.transpose(0, 2, 3, 1) does. Pass channels_first=True to "
+                "confirm this."
             )
         )
     return first
 
 
 def _unflatten(X: NDArray, channels_first: bool | None) -> NDArray:
-    """Images out of rows of pixels, where their number leaves one possibility."""
+    """Reshape rows of pixels to images, if their number allows only one shape."""
     n, d = X.shape
     side = math.isqrt(d)
     if side * side == d:
@@ -76,13 +76,13 @@ def _unflatten(X: NDArray, channels_first: bool | None) -> NDArray:
     side = math.isqrt(d // 3)
     if 3 * side * side != d:
         raise FileError(
-            f"X_train has shape {X.shape}, and {d} pixels are no square image; give images of "
-            "shape (H, W) or (H, W, C), one a row: X.reshape(len(X), H, W, C)."
+            f"X_train has shape {X.shape}, and {d} pixels are not a square image; give images of "
+            "shape (H, W) or (H, W, C): X.reshape(len(X), H, W, C)."
         )
     if channels_first is None:
         raise FileError(
-            f"X_train has shape {X.shape}: rows that may be (H, W, C) = ({side}, {side}, 3) or, "
-            f"as in CIFAR's own files, (3, {side}, {side}). Say channels_first=False or True, or "
+            f"X_train has shape {X.shape}: a row may be (H, W, C) = ({side}, {side}, 3) or, as in "
+            f"CIFAR's own files, (3, {side}, {side}). Pass channels_first=False or True, or "
             f"store X.reshape(-1, {side}, {side}, 3) or "
             f"X.reshape(-1, 3, {side}, {side}).transpose(0, 2, 3, 1)."
         )

@@ -35,7 +35,7 @@ def load_images(
     test_size: float = 0.2,
     random_state: Any = 0,
 ) -> Bunch:
-    """Training and test images as rows of pixels in [0, 1].
+    """Load training and test images as rows of pixels in [0, 1].
 
     Parameters
     ----------
@@ -43,64 +43,65 @@ def load_images(
         scikit-learn's built-in 8x8 digits; a data set fetched from OpenML, under any common
         spelling of its name; or a file or folder (see Notes). ``"./mnist"`` is a folder.
     classes : sequence of labels or of their names, default=None
-        Keep only these; None: all.
+        Classes to keep. If None, all are kept.
     n_train, n_test : int, default=None
-        Keep so many, chosen at random in the proportions of the classes, after the choice of
-        classes; at least one training image of every class. None: all, in their order. With
-        the same `random_state`, a larger choice contains a smaller one.
+        Number of images to keep, of the classes that are kept. They are chosen at random in the
+        proportions of the classes, with at least one training image of every class. If None, all
+        images are kept, in their order. With the same `random_state`, a larger choice contains
+        a smaller one.
     dtype : {np.float32, np.float64}, default=np.float32
         Type of the pixels.
     pixel_range : tuple of two floats, default=None
-        The values of black and white, which become 0 and 1. None: (0, 255) for integers and
-        (0, 1) for floats and booleans, and an error where the values make that doubtful.
+        Values of black and white, which become 0 and 1. If None, (0, 255) for integers and
+        (0, 1) for floats and booleans, unless the values contradict that, which is an error.
     channels_first : bool, default=None
-        Whether the stored images are (C, H, W) instead of (H, W, C). None: as their shape
-        says, with a warning if they are transposed, and an error if both are possible.
+        Whether the stored images are (C, H, W) instead of (H, W, C). If None, their shape
+        decides, with a warning if they are transposed, and an error if both are possible.
     test_size : float, default=0.2
-        Where the source has no test images of its own: the fraction of every class that is held
-        out at random as test images.
+        If the source has no test images: fraction of every class that is held out at random as
+        test images.
     random_state : int, RandomState instance or None, default=0
-        For the choice of images and of held-out ones.
+        Determines the choice of images and of held-out images.
 
     Returns
     -------
     images : Bunch
         ``X_train`` (n, d), ``y_train`` (n,), ``X_test`` (m, d), ``y_test`` (m,),
-        ``image_shape`` (H, W, C), ``target_names`` (dict from label to name, of the classes
-        that were kept). A row runs over height, then width, then channels.
+        ``image_shape`` (H, W, C), and ``target_names``, a dict from the labels that were kept to
+        their names. A row runs over height, then width, then channels.
 
     Raises
     ------
     ValueError
-        If a file is damaged, of a form that is not read, or lacks an array; if the range of
-        the pixels or the order of the axes is in doubt; if there is no image of one of the
-        classes. The message names the file and the remedy.
+        If a file is damaged, of a format that is not read, or lacks an array; if the range of
+        the pixels or the order of the axes is ambiguous; or if one of the classes has no image.
+        The message names the file and the remedy.
     TypeError
         For a parameter or an array of the wrong type.
     MemoryError
         If the arrays would not fit in memory; raised before they are allocated.
     ImportError
-        If the library that reads this form is not installed (``pip install 'skntk[data]'``).
+        If the library that reads the format is not installed (``pip install 'skntk[data]'``).
 
     Notes
     -----
-    Files are recognised by what they hold, whatever they are called:
+    Files are recognised by their content, whatever their names:
 
     - .npz, HDF5 and MATLAB files, by the names of their arrays: ``X_train``, ``y_train``,
       ``X_test``, ``y_test``, or ``x_train`` (Keras), ``train_images`` (MedMNIST), ``train/X``;
       or ``X`` and ``y``; and optionally ``target_names``
     - .npy images beside .npy labels (``labels.npy``, or the same name with ``y`` for ``X`` or
       ``labels`` for ``images``); CIFAR-10-C is split such that no image is on both sides
-    - IDX images beside their labels, also with .gz (MNIST as it is distributed)
+    - IDX images beside their labels, optionally compressed as .gz (MNIST as it is distributed)
     - the binary batches of CIFAR-10 and CIFAR-100 (fine labels)
-    - CSV and parquet with a column of labels, and of pixels or of PNG files
+    - CSV and parquet files with a column of labels, and columns of pixels or one of PNG files
 
-    A folder holds such files, named for training and for test (``train``, ``data_batch``;
-    ``test``, ``t10k``, or ``val`` if there is no test), or a folder of pictures for every class,
-    or folders ``train`` and ``test`` of those. Other files in it are left out.
+    A folder contains such files, with ``train`` or ``data_batch`` and ``test`` or ``t10k`` in
+    their names (or ``val`` if there is no test set); or a folder of pictures for every class; or
+    folders ``train`` and ``test`` of these. Other files in it are ignored.
 
-    Labels stay as they are stored: SVHN writes the digit 0 as 10. Pickles are refused with the
-    lines that convert them, since opening one can run any code.
+    Labels are not changed: SVHN stores the digit 0 as 10. Pickles are refused, with the code that
+    converts them, since loading one can run arbitrary code.
 
     Examples
     --------
@@ -150,7 +151,7 @@ def _check_parameters(
 
 
 def _read(source: str | os.PathLike) -> Arrays:
-    """Arrays under their canonical names, from whatever the source is."""
+    """Read arrays, under their canonical names, from any kind of source."""
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"source must be a name or a path, got {type(source).__name__}; save arrays with "

@@ -1,4 +1,4 @@
-"""The names that files give to images and labels, and what each of them means."""
+"""The names of arrays of images and labels in files, and their meaning."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = [
     "read_entries",
 ]
 
-#: Arrays under canonical names: ``X``, ``y``, or each with a part, as in ``X_train``; and
+#: Arrays by canonical name: ``X`` and ``y``, alone or with a part as in ``X_train``, and
 #: ``target_names``.
 Arrays = dict[str, NDArray]
 
 _IMAGES = {"x", "image", "images", "img", "imgs", "data", "pixels", "inputs"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class"}
 _TARGET_NAMES = {"target_names", "class_names", "label_names", "list_classes"}
-#: No name has two of these; "t10k" is MNIST's word for its test images.
+#: Words for the parts of a data set, of which a name has at most one; MNIST uses "t10k" for test.
 _PARTS = {
     "train": r"train(ing)?|data_batch",
     "test": r"test(ing)?|t10k",
     "val": r"val(id|idation)?",
 }
-#: Ranges are told of arrays up to this many bytes.
+#: Error messages give the range of values of arrays up to this many bytes.
 _SMALL = 2**28
 
 
 class FileError(ValueError):
-    """A file that is not what is needed, said in full: it is passed on as it is."""
+    """Error about a file whose message is complete, so that it is not wrapped in another one."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Entry:
 
     @property
     def n_bytes(self) -> int:
-        """Size in memory; Python's integers do not overflow, whatever a header claims."""
+        """Size in memory, in Python integers, which do not overflow for any header."""
         return int(np.prod([1, *map(int, self.shape)], dtype=object)) * self.dtype.itemsize
 
 
 def part_of(name: str) -> str | None:
-    """Which of the parts "train", "test" and "val" a name speaks of, if any."""
+    """Part that a name contains, "train", "test" or "val", or None."""
     for part, words in _PARTS.items():
         if re.search(rf"(?<![a-z])({words})(?![a-z])", name.lower()):
             return part
@@ -68,14 +68,14 @@ def part_of(name: str) -> str | None:
 
 
 def canonical_array(name: str, part: str | None = None) -> str | None:
-    """Canonical name of an array, or None if its name says nothing.
+    """Canonical name of an array, or None if its name is not recognised.
 
-    `part` is that of its file, for arrays whose own name has none.
+    `part` is the part of the file, for arrays whose own name contains none.
     """
     if name.lower() in _TARGET_NAMES:
         return "target_names"
     words = [word for word in re.split(r"[/_\-. ]+", name.lower()) if word not in ("", "set")]
-    # Also written in one word, as in "xtrain".
+    # Names may also be written as one word, as in "xtrain".
     words = [w for word in words for w in re.split(r"(?<=^[xy])(?=train$|test$|val$)", word)]
     own = part_of("_".join(words)) or part
     rest = [word for word in words if part_of(word) is None]
@@ -86,19 +86,19 @@ def canonical_array(name: str, part: str | None = None) -> str | None:
 
 
 def check_size(path: Path, entry: Entry) -> None:
-    """Raise MemoryError, before anything is allocated, for an array that does not fit."""
+    """Raise MemoryError, before anything is allocated, if an array does not fit in memory."""
     n = entry.shape[0] if entry.shape else 1
     remedy = "keep fewer images in the file"
     check_memory(entry.n_bytes, what=f"Reading {str(path)!r}", n=n, remedy=remedy)
 
 
 def read_entries(path: Path, entries: Mapping[str, Entry], part: str | None = None) -> Arrays:
-    """Read images and labels out of a file of named arrays.
+    """Read images and labels from a file of named arrays.
 
     Raises
     ------
     FileError
-        If they are not there, or several arrays may be meant; lists what is there.
+        If they are missing, with a list of the arrays found, or if a name is ambiguous.
     """
     chosen: dict[str, str] = {}
     for name in entries:
@@ -106,7 +106,7 @@ def read_entries(path: Path, entries: Mapping[str, Entry], part: str | None = No
         if canonical in chosen:
             raise FileError(
                 f"{str(path)!r} has several arrays that may be {canonical}: {chosen[canonical]!r} "
-                f"and {name!r}; save it again with one of them."
+                f"and {name!r}; save it again with only one of them."
             )
         if canonical is not None:
             chosen[canonical] = name
@@ -121,19 +121,21 @@ def read_entries(path: Path, entries: Mapping[str, Entry], part: str | None = No
 
 
 def names_part(arrays: Arrays, part: str | None) -> Arrays:
-    """Arrays of a file that has a single set of images, under the part that its name speaks of."""
+    """Rename the arrays of a single set of images for the part that the file's name contains."""
     if part is None or "X" not in arrays:
         return arrays
     return {f"{name}_{part}" if name in ("X", "y") else name: a for name, a in arrays.items()}
 
 
 def complete(path: Path, arrays: Arrays) -> Arrays:
-    """Keep training and test images, or the only set; validation images where there is no test.
+    """Check that training and test images, or a single set of images, are complete.
+
+    Without test images, validation images take their place.
 
     Raises
     ------
     FileError
-        If one of the two is missing.
+        If training or test images are missing.
     """
     if "X_test" not in arrays and "X_val" in arrays:
         arrays = arrays | {f"{kind}_test": arrays[f"{kind}_val"] for kind in "Xy"}
@@ -148,7 +150,7 @@ def complete(path: Path, arrays: Arrays) -> Arrays:
     if missing:
         raise FileError(
             f"{str(path)!r} lacks {', '.join(missing)}; it needs X_train, y_train, X_test and "
-            "y_test, or X and y, which are split."
+            "y_test, or X and y, which are then split."
         )
     return arrays
 
@@ -164,7 +166,7 @@ def _read_checked(path: Path, name: str, entry: Entry) -> NDArray:
     if entry.dtype.hasobject:
         raise FileError(
             f"{name} in {str(path)!r} is an array of pickled Python objects, which is never "
-            f"unpickled unasked; save {name} with a dtype of its own, for instance "
+            f"unpickled here; save {name} with a dtype other than object, for instance "
             f"np.stack({name}) or {name}.astype(str)."
         )
     check_size(path, entry)

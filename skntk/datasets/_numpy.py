@@ -1,4 +1,4 @@
-"""NumPy's own files. Headers are read before arrays, and nothing is ever unpickled."""
+"""NumPy's own file formats. Headers are read before arrays, and nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_ar
 
 def read_npz(path: Path) -> Arrays:
     """Read an archive of named arrays."""
-    # np.load would leave a file open in which it finds no archive.
+    # np.load would leave a file open if it is not an archive.
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise FileError(f"{str(path)!r} is a damaged or truncated .npz file; fetch it again.")
@@ -38,7 +38,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
         shape, dtype, start = _header(member)
     entry = Entry(shape, dtype, partial(_read_member, archive, info))
     if not dtype.hasobject and entry.n_bytes != info.file_size - start:
-        raise ValueError(f"{info.filename} is not as long as its header says")
+        raise ValueError(f"the length of {info.filename} differs from that in its header")
     return entry
 
 
@@ -48,10 +48,10 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape, dtype, and the position at which the array begins."""
+    """Shape, dtype, and the offset of the array in the file."""
     version = npy_format.read_magic(file)
     if version not in _HEADERS:
-        raise ValueError(f"version {version} of the format is not for arrays of numbers")
+        raise ValueError(f"version {version} of the format is not used for arrays of numbers")
     shape, _, dtype = _HEADERS[version](file)
     return shape, dtype, file.tell()
 
@@ -62,7 +62,7 @@ def npy_entry(path: Path) -> Entry:
         shape, dtype, start = _header(file)
     entry = Entry(shape, dtype, partial(np.load, path, allow_pickle=False))
     if not dtype.hasobject and entry.n_bytes != path.stat().st_size - start:
-        raise ValueError("it is not as long as its header says")
+        raise ValueError("its length differs from that in its header")
     return entry
 
 

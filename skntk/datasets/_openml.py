@@ -1,4 +1,4 @@
-"""Data sets by name: scikit-learn's digits, and what OpenML has."""
+"""Data sets by name: scikit-learn's digits, and data sets from OpenML."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ._names import Arrays
 
 __all__ = ["NAMES", "canonical_name", "read_by_name"]
 
-#: OpenML name, sample shape as stored, and number of training images, which come first.
+#: OpenML's name, the stored shape of a sample, and the number of training images, which are first.
 _OPENML: dict[str, tuple[str, tuple[int, ...], int]] = {
     "mnist": ("mnist_784", (28, 28, 1), 60_000),
     "fashion_mnist": ("Fashion-MNIST", (28, 28, 1), 60_000),
     "cifar10": ("CIFAR_10", (3, 32, 32), 50_000),
 }
 
-#: Names of the classes, in the order of their labels, where they are not the labels themselves.
+#: Names of the classes in the order of their labels, unless the labels are the names.
 _CLASSES = {
     "fashion_mnist": "t-shirt trouser pullover dress coat sandal shirt sneaker bag boot",
     "cifar10": "airplane automobile bird cat deer dog frog horse ship truck",
@@ -28,32 +28,32 @@ _CLASSES = {
 
 NAMES = ("digits", *_OPENML)
 
-#: Spellings without anything but letters and digits.
+#: Spellings of names, reduced to letters and digits.
 _SPELLINGS = {"mnist784": "mnist", "mnist": "mnist", "digits": "digits", "cifar10": "cifar10"}
 _SPELLINGS |= {"fashionmnist": "fashion_mnist"}
 
 
 def canonical_name(source: str | os.PathLike) -> str | None:
-    """The data set that a name stands for, or None; "MNIST" and "cifar-10" are understood."""
+    """Data set that a name stands for, or None; accepts spellings like "MNIST" and "cifar-10"."""
     if not isinstance(source, str):
         return None
     return _SPELLINGS.get(re.sub(r"[\s_-]", "", source.lower()))
 
 
 def read_by_name(name: str) -> Arrays:
-    """Arrays of a data set that `canonical_name` knows."""
+    """Read the arrays of a data set with a canonical name."""
     return _read_digits() if name == "digits" else _fetch(name)
 
 
 def _read_digits() -> Arrays:
     digits = load_digits()
-    # The file is ordered by writer: the last third are writers the first have not seen.
+    # The file is ordered by writer, so the last third holds digits of other writers.
     return _split(digits.images / 16, digits.target, 1200)
 
 
 def _fetch(name: str) -> Arrays:
     openml_name, shape, n_train = _OPENML[name]
-    # The parser that needs pandas takes a tenth of the time.
+    # The parser of pandas takes a tenth of the time.
     parser = "pandas" if is_installed("pandas") else "liac-arff"
     X, y = fetch_openml(openml_name, version=1, as_frame=False, return_X_y=True, parser=parser)
     X = X.reshape(-1, *shape).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Pictures as arrays, by Pillow: all of one size, all grey or all in colour."""
+"""Pictures as arrays, read by Pillow: all of one size, and all grey or all in colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GREY, _DEEP_GREY = ("1", "L"), ("I;16", "I")
 
 
 def read_classes(folder: Path, classes: dict[str, list[Path]]) -> dict[str, NDArray]:
-    """Read the pictures of every class; the label is the place of its name among all."""
+    """Read the pictures of every class; its label is its position among the classes."""
     paths = [path for files in classes.values() for path in files]
     counts = [len(files) for files in classes.values()]
     names = [repr(str(path)) for path in paths]
@@ -33,12 +33,12 @@ def read_classes(folder: Path, classes: dict[str, list[Path]]) -> dict[str, NDAr
 def stack_pictures(names: Sequence[str], sources: Sequence[Path | io.BytesIO]) -> NDArray:
     """Pixels (n, H, W) of grey pictures, or (n, H, W, 3) if any of them is in colour.
 
-    Headers are read first, so that nothing is decoded that would not fit.
+    Headers are read first, so that nothing is decoded that would not fit in memory.
 
     Raises
     ------
     FileError
-        If one is damaged, of another size, or transparent.
+        If a picture is damaged, of another size, or transparent.
     """
     headers = [_read(name, source, _header) for name, source in zip(names, sources, strict=True)]
     if not headers:
@@ -48,7 +48,7 @@ def stack_pictures(names: Sequence[str], sources: Sequence[Path | io.BytesIO]) -
         if other != size:
             raise FileError(
                 f"{name} is {other[0]} x {other[1]} pixels, and {names[0]} {size[0]} x {size[1]}; "
-                "bring all to one size: PIL.Image.open(path).resize((width, height))."
+                "resize all to one size: PIL.Image.open(path).resize((width, height))."
             )
     mode = _common_mode({mode for _, mode in headers})
     shape = (len(names), size[1], size[0], *([3] if mode == "RGB" else []))
@@ -73,14 +73,14 @@ def _common_mode(modes: set[str]) -> str:
 
 def _pixels(image: Any, mode: str) -> NDArray:
     if image.mode in ("LA", "PA", "RGBA") and image.getchannel("A").getextrema() != (255, 255):
-        raise FileError("it is transparent in places; put it on a background of one colour")
+        raise FileError("it has transparent pixels; put it on a background of one colour")
     if mode == "RGB" and image.mode in _DEEP_GREY:
-        raise FileError("it has 16 bits a pixel, and others have 8; convert it")
+        raise FileError("it has 16 bits per pixel, and others have 8; convert it")
     return np.asarray(image if mode == "I;16" else image.convert(mode))
 
 
 def _read(name: str, source: Any, what: Any) -> Any:
-    """Give what a function says of an opened picture."""
+    """Apply a function to an opened picture."""
     pillow = import_for("Reading pictures", "PIL.Image", extra="data")
     if isinstance(source, io.BytesIO):
         source.seek(0)
@@ -91,4 +91,6 @@ def _read(name: str, source: Any, what: Any) -> Any:
         raise FileError(f"{name} cannot be read: {error}.") from None
     # Pillow raises OSError, SyntaxError, ValueError, its own bomb error, ... for damaged files.
     except Exception as error:
-        raise FileError(f"{name} is damaged, or no picture: {error}") from error
+        raise FileError(
+            f"{name} is damaged, or not a picture ({error}); replace it or remove it."
+        ) from error

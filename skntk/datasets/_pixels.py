@@ -1,4 +1,4 @@
-"""The values of pixels: which of them are black and white. Nothing is guessed in silence."""
+"""The values of pixels that stand for black and white, which are never guessed silently."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Range = tuple[float, float]
 
 
 def scaled(X: NDArray, low: float, high: float) -> NDArray:
-    """Pixels in [0, 1], from values between black and white."""
+    """Scale pixels to [0, 1], given the values `low` of black and `high` of white."""
     if X.dtype.kind == "b":
         X = X.astype(np.uint8)
     return (X - low) / (high - low)
 
 
 def check_pixel_range(images: dict[str, NDArray], pixel_range: Any) -> Range:
-    """Values of black and white.
+    """Return the values of black and white.
 
     Raises
     ------
     FileError
-        If values lie outside, or leave more than one reading; names the readings.
+        If pixels lie outside, or allow several interpretations; names the interpretations.
     """
     if pixel_range is not None:
         pixel_range = _check_pair(pixel_range)
@@ -51,8 +51,8 @@ def check_pixel_range(images: dict[str, NDArray], pixel_range: Any) -> Range:
         raise FileError(f"{found}; {_remedy(low, high, dtype)}")
     if 0 < high <= usual[1] / 2:
         raise FileError(
-            f"{found}. If {high:g} is white, say pixel_range=(0, {high:g}), or store "
-            f"X / {high:g}; if white is {usual[1]:g} and all of them are that dark, say "
+            f"{found}. If {high:g} is white, pass pixel_range=(0, {high:g}), or store "
+            f"X / {high:g}; if white is {usual[1]:g} and all images are that dark, pass "
             f"pixel_range=(0, {usual[1]:g})."
         )
     return usual
@@ -61,18 +61,19 @@ def check_pixel_range(images: dict[str, NDArray], pixel_range: Any) -> Range:
 def _remedy(low: float, high: float, dtype: np.dtype) -> str:
     if low >= 0:
         white = next((w for w in (255, 65535, 2**32 - 1) if high <= w), high)
-        other = f"; if {high:g} is, pixel_range=(0, {high:g})" if high != white else ""
+        other = f"; if {high:g} is white, pass pixel_range=(0, {high:g})" if high != white else ""
         return (
-            f"if {white:g} is white, say pixel_range=(0, {white:g}), or store X / {white:g}{other}."
+            f"if {white:g} is white, pass pixel_range=(0, {white:g}), or store X / {white:g}"
+            f"{other}."
         )
     if low >= -1 and high <= 1 and dtype.kind == "f":
         return (
-            "if -1 is black and 1 white, say pixel_range=(-1, 1), or store (X + 1) / 2; if they "
-            "are standardised, store X * std + mean, with what they were standardised by."
+            "if -1 is black and 1 white, pass pixel_range=(-1, 1), or store (X + 1) / 2; if they "
+            "are standardised, undo that: store X * std + mean."
         )
     return (
-        "below 0, they look standardised: store X * std + mean, with what they were standardised "
-        f"by, or say what is black and white, pixel_range=({low:g}, {high:g})."
+        "with values below 0, they look standardised: undo that, X * std + mean, or pass the "
+        f"values of black and white, pixel_range=({low:g}, {high:g})."
     )
 
 
@@ -81,12 +82,12 @@ def _check_pair(pixel_range: Any) -> Range:
         low, high = pixel_range
     except (TypeError, ValueError):
         raise ValueError(
-            f"pixel_range={pixel_range!r} is not a pair; give the values of black and white, "
-            "for instance (0, 255)."
+            f"pixel_range={pixel_range!r} is not a pair; give the values of black and white, for "
+            "instance (0, 255)."
         ) from None
     low, high = check_real("pixel_range[0]", low), check_real("pixel_range[1]", high)
     if not low < high:
-        raise ValueError(f"pixel_range={pixel_range!r} is upside down; give (black, white).")
+        raise ValueError(f"pixel_range={pixel_range!r} is not ascending; give (black, white).")
     return low, high
 
 
@@ -98,8 +99,8 @@ def _check_numbers(name: str, X: NDArray) -> None:
     wrong = ~np.isfinite(X.reshape(len(X), -1)).all(axis=1)
     if wrong.any():
         raise FileError(
-            f"{name} holds NaN or infinity in {wrong.sum()} of {len(X)} images, the first of them "
-            f"number {wrong.argmax()}; leave them out: keep = np.isfinite(X).all(axis=(1, 2, 3))."
+            f"{name} holds NaN or infinity in {wrong.sum()} of {len(X)} images, the first at index "
+            f"{wrong.argmax()}; leave them out: keep = np.isfinite(X).all(axis=(1, 2, 3))."
         )
 
 

@@ -1,4 +1,4 @@
-"""Tables: a column of labels, and one column for each pixel or one of PNG or JPEG files."""
+"""Tables with a column of labels, and a column for each pixel or one of PNG or JPEG files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS = 10_000
 
 
 def read_csv(path: Path) -> Arrays:
-    """Read a CSV file with a header; all columns but the labels are pixels, row by row."""
+    """Read a CSV file with a header; all columns but the labels are pixels, in C order."""
     pandas = import_for("Reading CSV", "pandas", extra="data")
     blocks: list[NDArray] = []
     labels: list[NDArray] = []
@@ -31,7 +31,7 @@ def read_csv(path: Path) -> Arrays:
             label = _label_column(path, [*frame.columns])
             pixels = frame.drop(columns=label)
             _check_pixels(path, pixels)
-            # Twice: once in blocks, once together.
+            # Counted twice: in blocks, and concatenated.
             n_bytes += 2 * pixels.to_numpy().nbytes
             check_size(path, Entry((n_bytes,), np.dtype(np.uint8), lambda: np.empty(0)))
             blocks.append(pixels.to_numpy())
@@ -45,14 +45,14 @@ def _label_column(path: Path, names: Sequence[str]) -> str:
         return found[0]
     if all(_is_number(name) for name in names):
         raise FileError(
-            f"{str(path)!r} has no header that says which column is the label; add one: "
-            "pandas.read_csv(path, header=None).rename(columns={0: 'label'})"
-            ".to_csv('images.csv', index=False), if it is the first."
+            f"{str(path)!r} has no header that names the column of labels; if it is the first, add "
+            "one: pandas.read_csv(path, header=None).rename(columns={0: 'label'})"
+            ".to_csv('images.csv', index=False)."
         )
     shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
     raise FileError(
         f"{str(path)!r} has {len(found) or 'no'} columns of labels among its {len(names)}: "
-        f"{shown}; name the one 'label'."
+        f"{shown}; name one column 'label'."
     )
 
 
@@ -74,7 +74,7 @@ def _check_pixels(path: Path, pixels: Any) -> None:
 
 
 def read_parquet(path: Path) -> Arrays:
-    """Read a parquet file, as of Hugging Face: labels, and pictures as bytes or pixels."""
+    """Read a parquet file, such as Hugging Face's: labels, and pictures as bytes or pixels."""
     parquet = import_for("Reading parquet", "pyarrow.parquet", extra="data")
     with parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -97,12 +97,12 @@ def read_parquet(path: Path) -> Arrays:
 
 
 def _decode(path: Path, cells: list[Any]) -> NDArray:
-    """Decode pictures that are stored as bytes, or as Hugging Face does, with their path."""
+    """Decode pictures that are stored as bytes, or as Hugging Face's pairs of bytes and path."""
     contents: list[Any] = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells]
     if not all(isinstance(content, bytes) for content in contents):
         raise FileError(
-            f"{str(path)!r} has a column of images that holds no PNG or JPEG bytes; store those, "
-            "or one column for each pixel."
+            f"{str(path)!r} has a column of images that are not PNG or JPEG bytes; store such "
+            "bytes, or one column for each pixel."
         )
     names = [f"image {k} of {str(path)!r}" for k in range(len(contents))]
     return stack_pictures(names, [io.BytesIO(content) for content in contents])

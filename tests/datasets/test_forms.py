@@ -1,4 +1,4 @@
-"""Every form of file that people bring, written here: it is read, or refused with the remedy."""
+"""Files of every format that users bring, written here, are read or refused with the remedy."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 6, 6), dtype=np.uint8)
 RGB = RNG.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
 for stack in (GREY, RGB):
-    stack[:, 0, 0] = 255  # also the darkest choice has a white pixel
+    stack[:, 0, 0] = 255  # so that any choice of images has a white pixel
 Y = np.arange(20) % 2
 TRAIN, TEST = slice(14), slice(14, None)
 
@@ -71,7 +71,7 @@ def idx_folder(folder):
     for part, rows in (("train", TRAIN), ("t10k", TEST)):
         (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(GREY[rows]))
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(Y[rows]))
-        # torchvision leaves what it unpacked beside it.
+        # torchvision keeps the unpacked file beside the compressed one.
         (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(GREY[rows])))
     return folder, GREY
 
@@ -208,7 +208,7 @@ def test_forms_that_are_read(write, tmp_path):
     assert list(data.target_names.values()) == names
 
 
-# Refused, each with what it is and what to do
+# Files that are refused, with the reason and the remedy
 
 
 def python_pickle(folder):
@@ -346,22 +346,25 @@ REFUSED = [
     (python_pickle, r"data_batch_1' is a Python pickle.*pickle\.load.*np\.savez"),
     (folder_of_pickles, r"data_batch_1' is a Python pickle.*np\.savez"),
     (pickle_gz, "is a Python pickle"),
-    (torch_file, r"is a file of PyTorch.*weights_only=True"),
-    (tar, "is a tar archive; unpack it, tar -xf"),
+    (torch_file, r"is a PyTorch file.*weights_only=True"),
+    (tar, "is a tar archive; unpack it with tar -xf"),
     (zip_of_pictures, "is a zip archive.*unzip"),
-    (single_picture, "is a single picture; give the folder"),
+    (single_picture, "is a single picture; pass the folder"),
     (no_header, r"has no header.*rename\(columns=\{0: 'label'\}\)"),
-    (no_labels, r"has no columns of labels among its 2: 'a', 'b'; name the one 'label'"),
+    (no_labels, r"has no columns of labels among its 2: 'a', 'b'; name one column 'label'"),
     (other_names, r"holds foo \(20, 6, 6\) uint8 in \[0, 255\], bar \(20,\) int64 in \[0, 1\]"),
-    (truncated_idx, r"train-images.*truncated or damaged: its header speaks of 720 bytes"),
-    (labels_missing, "images without labels; put these beside it as 'train-labels-idx1-ubyte'"),
+    (truncated_idx, r"train-images.*truncated or damaged: its header announces 720 bytes"),
+    (
+        labels_missing,
+        "images without labels; put the labels beside it as 'train-labels-idx1-ubyte'",
+    ),
     (shard_missing, r"has 1 of the 2 files like 'train-00000-of-00002.parquet'"),
     (truncated_parquet, r"images\.parquet' is damaged or truncated"),
     (truncated_hdf5, r"images\.h5' is damaged or truncated"),
     (truncated_mat, r"train_32x32\.mat' is damaged or truncated"),
     (truncated_npy, r"fog\.npy' is damaged or truncated"),
-    (truncated_picture, r"00\.png' is damaged, or no picture"),
-    (pictures_of_two_sizes, r"is 32 x 32 pixels, and .*00\.png' 32 x 30; bring all to one size"),
+    (truncated_picture, r"00\.png' is damaged, or not a picture"),
+    (pictures_of_two_sizes, r"is 32 x 32 pixels, and .*00\.png' 32 x 30; resize all to one size"),
     (link_out_of_the_folder, "is a symbolic link out of its folder"),
     (one_hot, r"y has shape \(20, 2\).*one-hot labels; save y\.argmax\(axis=1\)"),
     (axes_at_the_end, r"y_train has shape \(20,\) for 6 images.*np\.moveaxis\(X, -1, 0\)"),
@@ -442,10 +445,10 @@ def saved(tmp_path, X, **options):
         ((GREY > 127).astype(np.int64), r"If 1 is white", (0, 1)),
         (GREY // 16, r"uint8 values in \[0, 15\]. If 15 is white", (0, 15)),
         (GREY / 255 / 255, r"If 0.00392157 is white.*if white is 1 and", (0, 1 / 255)),
-        (GREY.astype(np.float32), r"if 255 is white, say pixel_range=\(0, 255\)", (0, 255)),
-        (GREY.astype(np.uint16) * 257, r"if 65535 is white, say pixel_range=", (0, 65535)),
+        (GREY.astype(np.float32), r"if 255 is white, pass pixel_range=\(0, 255\)", (0, 255)),
+        (GREY.astype(np.uint16) * 257, r"if 65535 is white, pass pixel_range=", (0, 65535)),
         (GREY / 127.5 - 1, r"if -1 is black and 1 white.*\(X \+ 1\) / 2", (-1, 1)),
-        ((GREY - 120.0) / 60, r"look standardised: store X \* std \+ mean", (-2, 2.25)),
+        ((GREY - 120.0) / 60, r"look standardised: undo that, X \* std \+ mean", (-2, 2.25)),
     ],
     ids=["binary", "binary int", "16 levels", "twice", "float bytes", "16 bit", "-1..1", "z"],
 )
@@ -468,21 +471,20 @@ def test_integers_that_are_bytes_and_booleans(tmp_path):
 def test_not_a_number_in_some_images(tmp_path):
     X = GREY / 255
     X[[3, 5], 2] = np.nan
-    with pytest.raises(
-        ValueError, match=r"NaN or infinity in 2 of 14 images.*number 3; leave them"
-    ):
+    with pytest.raises(ValueError, match=r"NaN or infinity in 2 of 14 images.*index 3; leave them"):
         saved(tmp_path, X)
 
 
 @pytest.mark.parametrize(
-    "pixel_range, message", [((1, 0), "upside down"), (3, "not a pair"), ((0, 9), "outside pixel")]
+    "pixel_range, message",
+    [((1, 0), "not ascending"), (3, "not a pair"), ((0, 9), "outside pixel")],
 )
 def test_wrong_pixel_ranges(pixel_range, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         saved(tmp_path, GREY, pixel_range=pixel_range)
 
 
-def test_channels_first_is_transposed_with_a_word(tmp_path):
+def test_channels_first_is_transposed_with_a_warning(tmp_path):
     X = RGB.transpose(0, 3, 1, 2)
     with pytest.warns(UserWarning, match=r"as X\.transpose\(0, 2, 3, 1\) does"):
         data = saved(tmp_path, X)

@@ -146,11 +146,11 @@ def test_files_that_are_no_npz(content, save):
             np.save(file, np.zeros(3))
     else:
         path.write_bytes({"text": b"hello", "empty": b"", "truncated": whole[:300]}[content])
-    messages = {"text": "no form that", "empty": "is empty", "npy": "images without labels"}
+    messages = {"text": "no format that", "empty": "is empty", "npy": "images without labels"}
     message = messages.get(content, "damaged or truncated")
     with pytest.raises(ValueError, match=rf"images\.npz.*{message}"):
         load_images(path)
-    gc.collect()  # a file left open warns here, not in some later test
+    gc.collect()  # so that a file left open warns here and not in a later test
 
 
 def test_archive_damaged_inside(save):
@@ -164,7 +164,7 @@ def test_archive_damaged_inside(save):
 
 
 def test_nothing_is_unpickled(save):
-    with pytest.raises(ValueError, match=r"y_train in .* never unpickled unasked; save y"):
+    with pytest.raises(ValueError, match=r"y_train in .* never unpickled here; save y"):
         load_images(save(**arrays(y_train=np.array(["a", None] * 3, dtype=object))))
 
 
@@ -194,7 +194,7 @@ def test_not_finite(save):
         load_images(save(**arrays(X_train=X)))
 
 
-# Choices that leave nothing
+# Choices that leave no images
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_not_finite(save):
         ),
         ({"classes": []}, ValueError, "No train image of classes="),
         ({"classes": ["three"]}, ValueError, r"No train image of classes=\['three'\]"),
-        ({"classes": "3"}, TypeError, r"classes='3' is one name; give a sequence"),
+        ({"classes": "3"}, TypeError, r"classes='3' is a string; give a sequence"),
         ({"n_train": 9}, ValueError, "n_train=9 is fewer than the 10 classes"),
         ({"test_size": 1}, ValueError, "test_size=1 is out of range"),
         ({"channels_first": 1}, TypeError, "channels_first=1 must be True, False or None"),
@@ -243,7 +243,7 @@ def test_pixels_are_floats(dtype):
 
 
 def openml(n, d):
-    """Rows told apart by their first pixel, labels as the strings OpenML gives."""
+    """Rows distinguished by their first pixel, and labels as strings, as OpenML gives them."""
     X = np.zeros((n, d))
     X[:, 0] = np.arange(n) % 256
     X[:, 1] = 255
