@@ -1,4 +1,4 @@
-"""Networks: what one is to this package, and the paper's own as Flax Linen modules."""
+"""The interface of a network, its adapters, and the paper's networks as Flax Linen modules."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = [*_MODULES] if is_installed("flax") else []
 
 
 def __getattr__(name: str) -> Any:
-    """Import the modules when they are asked for: Flax is an optional dependency."""
+    """Import the modules on first access, since Flax is an optional dependency."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_for(f"skntk.networks.{name}", "._modules", __name__, extra="flax"), name)

@@ -1,6 +1,6 @@
-"""Networks as pairs of pure functions, hashable so that they key compilation.
+"""Networks as pairs of pure functions, hashable so that they can be static arguments of `jit`.
 
-Everything in this module works on any such pair and needs JAX alone.
+Everything in this module works for any such pair and needs JAX only.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Network(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user calls it."""
+        """Name of the network, for messages."""
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
-        """Return trainable parameters and everything that stays as it is."""
+        """Return the trainable parameters, and the constants."""
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> jax.Array:
         """Outputs (n, k), in the dtype of `x`."""
@@ -65,7 +65,7 @@ class FunctionNetwork:
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
-        """Not there: a function does not say what its parameters are."""
+        """Raise TypeError, since a function does not declare its parameters."""
         raise TypeError("A function has no initialisation; give its params.")
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
@@ -78,7 +78,7 @@ def shaped(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Array:
 
 
 def flattened(X: Any, input_shape: tuple[int, ...] | None) -> Any:
-    """Samples as rows, if they come in the shape that the network sees them in."""
+    """Return samples as rows if they have the shape `input_shape`, and unchanged otherwise."""
     shape = getattr(X, "shape", ())
     if input_shape is None or len(shape) < 3 or tuple(shape[1:]) != tuple(input_shape):
         return X
@@ -86,9 +86,9 @@ def flattened(X: Any, input_shape: tuple[int, ...] | None) -> Any:
 
 
 def as_outputs(outputs: Any, x: jax.Array) -> Any:
-    """Outputs in the dtype of the inputs, whatever precision a network computes them in.
+    """Outputs in the dtype of the inputs, whatever precision the network computes in.
 
-    Anything but an array of floats is left as it is, for `count_outputs` to refuse.
+    Anything but an array of floats is returned unchanged, and refused by `count_outputs`.
     """
     floating = hasattr(outputs, "dtype") and jnp.issubdtype(outputs.dtype, jnp.floating)
     return outputs.astype(x.dtype) if floating else outputs
@@ -97,14 +97,14 @@ def as_outputs(outputs: Any, x: jax.Array) -> Any:
 def network_key(*parts: Any) -> Hashable:
     """Key that is equal for equal networks, whatever their fields and attributes hold.
 
-    Of anything that has no key by value, the object itself is the key.
+    An object that has no key by value is its own key.
     """
     return value_key(parts, otherwise=_Itself)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Itself:
-    """Equal to another of an equal value if that can be hashed, else of the same value."""
+    """A value, compared by equality if it can be hashed, and by identity otherwise."""
 
     value: Any
 
@@ -126,7 +126,7 @@ def _hashable(value: Any) -> bool:
 
 
 def check_input_shape(input_shape: Any, n_features: int) -> None:
-    """Raise unless samples of that many features can be given that shape."""
+    """Raise unless samples of `n_features` features can be reshaped to `input_shape`."""
     if input_shape is None:
         return
     if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
@@ -144,13 +144,13 @@ def draw_parameters(
 ) -> tuple[Any, Any]:
     """Random parameters and constants, as trees of NumPy arrays.
 
-    They are drawn for inputs of single precision and then converted: a seed stands for one
-    network, whatever the precision of the data.
+    They are drawn for inputs of single precision and then converted, so that a seed gives the same
+    network for data of any precision.
 
     Raises
     ------
     TypeError
-        If one of the parameters is no array of floats.
+        If one of the parameters is not an array of floats.
     """
     with own_precision():
         x = jnp.ones((1, n_features), np.float32)
@@ -174,11 +174,11 @@ def _initialised(network: Network, seed: int, x: jax.Array) -> tuple[Any, Any]:
 
 def _failed(network: Network, n_features: int, dtype: Any, error: Exception) -> ValueError:
     return ValueError(
-        f"module {network.name!r} fails on batches (n, n_features={n_features}) in "
-        f"{np.dtype(dtype)}. Either "
-        "it is made for another n_features, or needs an input_shape; or its layers are made for "
-        "another precision (give X as float32, or the layers param_dtype=jnp.float64); or it asks "
-        f"for random numbers, which a network in inference mode has none of. It says: {error}"
+        f"module {network.name!r} fails on batches of shape (n, n_features={n_features}) in "
+        f"{np.dtype(dtype)}. Possible causes: it expects another n_features, or an input_shape; "
+        "its layers expect another precision (give X as float32, or set param_dtype=jnp.float64 "
+        "in the layers); or it asks for random numbers, of which there are none in inference "
+        f"mode. The error was: {error}"
     )
 
 
@@ -189,7 +189,7 @@ def refuse_untrainable(params: Any) -> None:
         if jnp.issubdtype(dtype, jnp.floating):
             continue
         name = jax.tree_util.keystr(path) or "itself"
-        remedy = "leave out what is not trained"
+        remedy = "leave out arrays that are not trained"
         if jnp.issubdtype(dtype, jnp.complexfloating):
             remedy = "give its real and imaginary parts as two arrays"
         raise TypeError(
@@ -205,17 +205,17 @@ def count_outputs(
     Raises
     ------
     ValueError
-        If the network does not take batches (n, n_features) or give batches (n, k).
+        If the network does not map batches (n, n_features) to batches (n, k).
     """
-    # Of two samples, so that outputs without a batch axis do not pass for a batch of one; and of
-    # one, so that outputs squeezed to a vector do not pass either.
+    # Two samples show outputs that have no batch axis; one sample shows outputs that are squeezed
+    # to a vector.
     (n, *rest), alone = (
         _shape_of_outputs(network, params, constants, (size, n_features), dtype) for size in (2, 1)
     )
     if n != 2 or len(rest) != 1 or alone != (1, *rest):
         raise ValueError(
             f"module {network.name!r} gives outputs of shape {(n, *rest)} for a batch of 2 samples "
-            f"and {alone} for 1; it needs (2, k) and (1, k), of which nothing is squeezed."
+            f"and {alone} for 1; return outputs of shape (2, k) and (1, k), without squeezing them."
         )
     return rest[0]
 
@@ -231,12 +231,12 @@ def _shape_of_outputs(
         raise _failed(network, shape[1], dtype, error) from error
     if not hasattr(outputs, "dtype"):
         raise ValueError(
-            f"module {network.name!r} gives a {type(outputs).__name__} of outputs; it needs one "
-            "array (n, k). Wrap it in a module that returns the one to be used."
+            f"module {network.name!r} gives a {type(outputs).__name__} of outputs, not one array "
+            "(n, k). Wrap it in a module that returns the array to be used."
         )
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
         raise ValueError(
-            f"module {network.name!r} gives outputs of {outputs.dtype}; it needs real numbers."
+            f"module {network.name!r} gives outputs of {outputs.dtype}; return real numbers."
         )
     return outputs.shape or (0,)
 
@@ -249,7 +249,7 @@ def check_outputs(
     allowed = (1, 2) if n_classes == 2 else (n_classes,)
     if k not in allowed:
         raise ValueError(
-            f"module gives outputs of shape (n, {k}) for {n_classes} classes; it needs "
+            f"module gives outputs of shape (n, {k}) for {n_classes} classes; give it "
             f"{' or '.join(map(str, allowed))} outputs."
         )
 
@@ -257,28 +257,28 @@ def check_outputs(
 def check_rowwise(
     network: Network, params: Any, constants: Any, n_features: int, dtype: np.dtype
 ) -> None:
-    """Raise ValueError unless each output is a function of its own sample, and of that alone.
+    """Raise ValueError unless each output is a function of its own sample alone.
 
-    Batch statistics, and random layers that are active, give a sample other outputs among
-    other samples; neither an input gradient nor a tangent kernel is then what it seems.
+    With batch statistics or active random layers, the outputs for a sample depend on the rest of
+    the batch, and neither input gradients nor tangent kernels mean what they seem to.
     """
     x = np.random.default_rng(0).uniform(size=(2, n_features)).astype(dtype)[[0, 1, 0]]
     try:
         with own_precision():
             together, alone = (np.asarray(f) for f in _both_ways(network, params, constants, x))
-    except Exception as error:  # it could be traced, but not compiled
+    except Exception as error:  # tracing succeeded, compilation did not
         raise ValueError(
-            f"module {network.name!r} does not compile. If it uses a NumPy array of 64 bits, JAX "
-            "may have met the array in its mode of 32 bits, and takes it for what it was then: "
-            "write jnp.asarray(array) in the module, or give the array in float32, or set "
-            f"jax_enable_x64 from the start. JAX says: {error}"
+            f"module {network.name!r} does not compile. If it uses a 64-bit NumPy array, JAX may "
+            "have cached it in 32 bits before jax_enable_x64 was set: write jnp.asarray(array) in "
+            "the module, or give the array in float32, or set jax_enable_x64 from the start. The "
+            f"error was: {error}"
         ) from error
     scale = np.abs(alone).max(initial=0)
-    # NaN and infinity are no evidence here; training reports them itself.
+    # NaN and infinity prove nothing here; training reports them itself.
     if np.isfinite(scale) and np.abs(together - alone).max() > 1e-3 * scale:
         raise ValueError(
             f"module {network.name!r} gives a sample other outputs in a batch than alone, so it is "
-            "no function of one sample: a normalisation over the batch, or a random layer that is "
+            "not a function of one sample: it normalises over the batch, or a random layer is "
             "active. Use LayerNorm or GroupNorm, and inference mode."
         )
 
@@ -293,22 +293,22 @@ def _both_ways(
 
 
 def refuse_batch_statistics(statistics: Any) -> None:
-    """Raise ValueError if there are any."""
+    """Raise ValueError if a module keeps batch statistics."""
     if statistics:
         raise ValueError(
-            "module keeps 'batch_stats', statistics of whole batches: its outputs are no function "
-            "of one sample, so it has no tangent kernel. Use LayerNorm or GroupNorm instead."
+            "module keeps 'batch_stats', statistics of whole batches: its outputs are not a "
+            "function of one sample, so it has no tangent kernel. Use LayerNorm or GroupNorm."
         )
 
 
 def as_numpy(tree: Any, dtype: Any = None) -> Any:
-    """Give the leaves of a tree as NumPy arrays, floating ones in `dtype` if it is given."""
+    """Return a tree with its leaves as NumPy arrays, floating ones in `dtype` if that is given."""
 
     def convert(leaf: Any) -> np.ndarray:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
-        floating = jnp.issubdtype(array.dtype, jnp.floating)  # which bfloat16 is to JAX alone
+        floating = jnp.issubdtype(array.dtype, jnp.floating)  # JAX's test includes bfloat16
         return array.astype(dtype) if dtype is not None and floating else array
 
     return jax.tree.map(convert, tree)

@@ -18,7 +18,7 @@ __all__ = ["LinenNetwork", "is_linen", "wrap_linen", "wrap_linen_variables"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LinenNetwork:
-    """A Linen module; all collections but "params" are constants."""
+    """A Linen module; all collections except "params" are constants."""
 
     module: linen.Module
     input_shape: tuple[int, ...] | None
@@ -30,7 +30,7 @@ class LinenNetwork:
 
     @functools.cached_property
     def _key(self) -> Hashable:
-        # The module's own comparison fails for fields that are arrays, its hash for lists.
+        # The module's own comparison fails for array fields, and its hash for lists.
         return network_key(self.module, self.input_shape)
 
     def __eq__(self, other: object) -> bool:
@@ -54,15 +54,15 @@ class LinenNetwork:
 
 
 def is_linen(module: Any) -> bool:
-    """Whether it is a Linen module, or a class of them."""
+    """Whether `module` is a Linen module or a class of Linen modules."""
     if isinstance(module, type):
         return issubclass(module, linen.Module)
     return isinstance(module, linen.Module)
 
 
 def wrap_linen(module: Any, shape: tuple[int, ...] | None, n_outputs: int) -> LinenNetwork:
-    """Network of a module or class; a field ``n_outputs`` of None becomes what is needed."""
-    # A copy: what is compiled for must not change with a list among the user's fields.
+    """Network of a module or class; a field ``n_outputs`` of None is set to `n_outputs`."""
+    # A copy, since the key of compilation must not change if the user changes a list field.
     module = module() if isinstance(module, type) else copy_module(module)
     fields = {field.name for field in dataclasses.fields(module)}
     if "n_outputs" in fields and module.n_outputs is None:
@@ -73,7 +73,7 @@ def wrap_linen(module: Any, shape: tuple[int, ...] | None, n_outputs: int) -> Li
 def wrap_linen_variables(
     module: linen.Module, variables: Any, shape: tuple[int, ...] | None
 ) -> tuple[LinenNetwork, Any, Any]:
-    """Network, parameters and constants of a module with its variables, or its parameters."""
+    """Network, parameters and constants of a module, given its variables or its parameters."""
     variables = dict(variables) if "params" in variables else {"params": variables}
     network = LinenNetwork(copy_module(module), shape)
     return network, variables.pop("params"), _constants(variables)

@@ -1,4 +1,4 @@
-"""The networks of the paper, as Flax Linen modules; they take flat or image-shaped batches."""
+"""The paper's networks as Flax Linen modules, which accept flat or image-shaped batches."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["CIFARConvNet", "MNISTConvNet", "TwoLayerReLU"]
 
 
 class _ByValue:
-    """Makes a module's copies, and its bytes in a pickle, those of any module equal to it.
+    """Copies and pickles a module by the values of its fields.
 
-    Flax numbers every module that is made, and a number that is copied or pickled along makes
-    scikit-learn take a copy for something else.
+    Flax gives every module a unique number, which must not be copied or pickled: scikit-learn would
+    take a copy for a different module.
     """
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
@@ -30,22 +30,22 @@ def _make(module: type, fields: tuple[tuple[str, Any], ...]) -> nn.Module:
 
 
 def _average_pool(x: jax.Array) -> jax.Array:
-    """Means of 2x2 pixels; Flax's own divides by an integer, which JAX may be set to refuse."""
+    """Means of 2x2 pixels; Flax divides by an integer, which strict type promotion refuses."""
     return nn.pool(x, 0.0, jax.lax.add, (2, 2), (2, 2), "VALID") / 4
 
 
 class TwoLayerReLU(_ByValue, nn.Module):
-    r"""Two-layer network of which only the first layer is trained (Eq. 41).
+    r"""Two-layer network with only the first layer trained (Eq. 41).
 
-    :math:`f(x) = A \max(W x, 0) / \sqrt m` with A frozen at random signs and W initially
-    normal. Its infinitely wide limit is `skntk.kernels.TwoLayerNTK`.
+    It is :math:`f(x) = A \max(W x, 0) / \sqrt m`, with A fixed at random signs and W normally
+    distributed at initialisation. Its infinite-width limit is `skntk.kernels.TwoLayerNTK`.
 
     Parameters
     ----------
     width : int
         Number m of hidden units.
     n_outputs : int, default=1
-        Number of outputs.
+        Number of outputs. If None, `FlaxClassifier` sets it.
     init_std : float, default=0.01
         Initial standard deviation of W.
 
@@ -59,7 +59,7 @@ class TwoLayerReLU(_ByValue, nn.Module):
     """
 
     width: int
-    n_outputs: Any = 1  # int; None: as many as FlaxClassifier needs
+    n_outputs: Any = 1  # int, or None: set by FlaxClassifier
     init_std: float = 0.01
 
     @nn.compact
@@ -80,17 +80,19 @@ class TwoLayerReLU(_ByValue, nn.Module):
 
 
 class MNISTConvNet(_ByValue, nn.Module):
-    """Convolutions of 32 and 64 channels, each pooled; a dense layer of 256 (App. E).
+    """Convolutions of 32 and 64 channels, each followed by pooling, and a dense layer (App. E).
+
+    The dense layer has 256 units.
 
     Parameters
     ----------
     n_outputs : int, default=10
-        Number of outputs.
+        Number of outputs. If None, `FlaxClassifier` sets it.
     image_shape : tuple of int (H, W, C), default=(28, 28, 1)
-        Shape of an image, for flat batches.
+        Height, width and channels of an image, to which flat batches are reshaped.
     """
 
-    n_outputs: Any = 10  # int; None: as many as FlaxClassifier needs
+    n_outputs: Any = 10  # int, or None: set by FlaxClassifier
     image_shape: tuple[int, int, int] = (28, 28, 1)
 
     @nn.compact
@@ -105,17 +107,17 @@ class MNISTConvNet(_ByValue, nn.Module):
 
 
 class CIFARConvNet(_ByValue, nn.Module):
-    """Six convolutions, 32-32-64-64-128-128, pooled after the second and the last (App. E).
+    """Six convolutions, 32-32-64-64-128-128, with pooling after the second and last (App. E).
 
     Parameters
     ----------
     n_outputs : int, default=10
-        Number of outputs.
+        Number of outputs. If None, `FlaxClassifier` sets it.
     image_shape : tuple of int (H, W, C), default=(32, 32, 3)
-        Shape of an image, for flat batches.
+        Height, width and channels of an image, to which flat batches are reshaped.
     """
 
-    n_outputs: Any = 10  # int; None: as many as FlaxClassifier needs
+    n_outputs: Any = 10  # int, or None: set by FlaxClassifier
     image_shape: tuple[int, int, int] = (32, 32, 3)
 
     @nn.compact

@@ -19,11 +19,11 @@ __all__ = ["NNXNetwork", "is_nnx", "wrap_nnx", "wrap_nnx_factory"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NNXNetwork:
-    """An NNX module taken apart; all state but parameters is constant."""
+    """An NNX module split into structure and state; all state except parameters is constant."""
 
     graph: nnx.GraphDef
     input_shape: tuple[int, ...] | None
-    # How to put a plain dictionary of arrays back into states; no part of the identity.
+    # States into which plain dictionaries of arrays are put back; not part of the identity.
     templates: Any
     factory: Any = None
     module_name: str = ""
@@ -45,20 +45,20 @@ class NNXNetwork:
         return hash(self._key)
 
     def __reduce__(self) -> Any:
-        # The graph may hold activations such as jnp.tanh, which do not pickle; a factory does.
+        # The graph may hold activations such as jnp.tanh, which cannot be pickled; a factory can.
         if self.factory is not None:
             return wrap_nnx_factory, (self.factory, self.input_shape)
         return NNXNetwork, (self.graph, self.input_shape, self.templates, None, self.module_name)
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
-        """Draw parameters; NNX modules know their input shape."""
+        """Draw parameters; `x` is not needed, as NNX modules fix their input shape."""
         _, *states = _split(_build(self.factory, key))
         params, constants = map(nnx.to_pure_dict, states)
         return params, constants
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> jax.Array:
         """Outputs (n, k)."""
-        # By leaves, which both keep in the order of their sorted keys.
+        # Matched by leaves, which both trees keep in the order of sorted keys.
         states = [
             jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(values))
             for template, values in zip(self.templates, (params, constants), strict=True)
@@ -67,14 +67,14 @@ class NNXNetwork:
 
 
 def is_nnx(module: Any) -> bool:
-    """Whether it is an NNX module, which carries its own parameters."""
+    """Whether `module` is an NNX module, which carries its own parameters."""
     return isinstance(module, nnx.Module)
 
 
 def wrap_nnx(
     module: nnx.Module, shape: tuple[int, ...] | None
 ) -> tuple[NNXNetwork, dict[str, Any], dict[str, Any]]:
-    """Network, parameters and constants of a module, which is left as it is."""
+    """Network, parameters and constants of a module, which is not modified."""
     graph, *states = _split(nnx.merge(*nnx.split(module)))
     params, constants = map(nnx.to_pure_dict, states)
     network = NNXNetwork(graph, shape, tuple(states), module_name=type(module).__name__)
@@ -87,14 +87,14 @@ def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
     Raises
     ------
     TypeError
-        If it makes no NNX module.
+        If the factory does not return an NNX module.
     """
     kept: list[Any] = []
 
     def states() -> Any:
         built = _build(factory, jax.random.key(0))
         if not isinstance(built, nnx.Module):
-            raise TypeError(f"it made a {type(built).__name__}")
+            raise TypeError(f"it returned a {type(built).__name__}")
         graph, *states = _split(built)
         kept[:] = graph, type(built).__name__
         return states
@@ -104,8 +104,8 @@ def wrap_nnx_factory(factory: Any, shape: tuple[int, ...] | None) -> NNXNetwork:
             templates = jax.eval_shape(states)
     except TypeError as error:
         raise TypeError(
-            f"module={factory!r} makes no NNX module of nnx.Rngs: {error}. A function of "
-            "parameters and inputs needs its params."
+            f"module={factory!r} does not make an NNX module from nnx.Rngs: {error}. If it is a "
+            "function of parameters and inputs, pass its params too."
         ) from error
     graph, name = kept
     return NNXNetwork(graph, shape, tuple(templates), factory, name)
@@ -122,7 +122,7 @@ def _build(factory: Any, key: jax.Array) -> nnx.Module:
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
-    """Graph, parameters and all other variables, of the module in inference mode."""
+    """Graph, parameters and all other variables of a module, which is put in inference mode."""
     module.eval()
     _as_state(module)
     graph, *states = nnx.split(module, nnx.Param, nnx.BatchStat, ...)
@@ -132,7 +132,7 @@ def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
 
 
 def _as_state(module: nnx.Module) -> None:
-    """Make state of the arrays that are plain attributes; NNX counts them to the structure."""
+    """Turn arrays that are plain attributes into state; NNX would make them part of the graph."""
     for _, node in list(nnx.iter_graph(module)):
         if isinstance(node, nnx.Module):
             for name, value in list(vars(node).items()):

@@ -1,4 +1,4 @@
-"""From what a user calls a network to a pair of pure functions."""
+"""From any form of network that a user may pass to a pair of pure functions."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def is_trained(module: Any) -> bool:
 def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
     """Wrap a Linen module or class, or an NNX class or factory ``rngs -> module``.
 
-    A Linen module with a field ``n_outputs`` of None gets as many outputs as are needed.
+    If a Linen module has a field ``n_outputs`` that is None, it is set to `n_outputs`.
 
     Raises
     ------
     TypeError
-        If it is none of these.
+        If `module` is none of these.
     ImportError
-        If it may be one of these, and Flax is not installed.
+        If `module` may be one of these, but Flax is not installed.
     """
     shape = _as_shape(input_shape)
     if is_trained(module) or not (callable(module) or _is_linen(module)):
         raise TypeError(
             f"module={module!r} must be a Linen module, an NNX module class, or a function from "
-            "nnx.Rngs to an NNX module; a trained NNX module goes to FlaxClassifier.from_params."
+            "nnx.Rngs to an NNX module; pass a trained NNX module to FlaxClassifier.from_params."
         )
     if _is_linen(module):
         return _linen().wrap_linen(module, shape, n_outputs)
@@ -40,20 +40,20 @@ def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
 
 
 def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, Any, Any]:
-    """Network, parameters and constants of a module or function that has its parameters.
+    """Network, parameters and constants of a module or function with given parameters.
 
     Raises
     ------
     TypeError
-        If it is neither a Linen module or a function with parameters nor an NNX module.
+        If `module` is neither an NNX module, nor a Linen module or function with `params`.
     """
     shape = _as_shape(input_shape)
     if is_trained(module):
         return _nnx().wrap_nnx(module, shape)
     if params is None or not (callable(module) or _is_linen(module)):
         raise TypeError(
-            f"module={module!r} must be an NNX module; or a Linen module or a function "
-            "apply_fn(params, x), together with params."
+            f"module={module!r} must be an NNX module, or, together with params, a Linen module or "
+            "a function apply_fn(params, x)."
         )
     if _is_linen(module):
         return _linen().wrap_linen_variables(module, params, shape)
@@ -65,7 +65,7 @@ def _as_shape(input_shape: Any) -> tuple[int, ...] | None:
 
 
 def _flax_is_loaded() -> bool:
-    """Whether Flax was imported: before that, nothing can be one of its modules."""
+    """Whether Flax has been imported; before that, no object can be one of its modules."""
     return sys.modules.get("flax") is not None
 
 

@@ -1,4 +1,4 @@
-"""What a network is: each output a function of one sample, the same at every call."""
+"""Networks are deterministic functions of one sample; all others are refused."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +28,7 @@ class WithDropout(nnx.Module):
 
 
 class HandWritten(nnx.Module):
-    """Normalises over the batch, without a word to Flax."""
+    """Normalises over the batch, without statistics that Flax knows of."""
 
     def __init__(self, rngs):
         self.linear = nnx.Linear(4, 1, rngs=rngs)
@@ -44,7 +44,7 @@ class Centred(nn.Module):
 
 
 class Noisy(nnx.Module):
-    """Random whatever the mode."""
+    """Random in training and inference mode alike."""
 
     def __init__(self, rngs):
         self.linear, self.rngs = nnx.Linear(4, 1, rngs=rngs), rngs
@@ -54,7 +54,7 @@ class Noisy(nnx.Module):
 
 
 def test_dropout_is_in_inference_mode():
-    """B3: six equal rows gave six outputs."""
+    """Equal rows get equal outputs."""
     clf = FlaxClassifier(WithDropout, max_epochs=2, random_state=0).fit(X, y)
     outputs = clf.decision_function(np.repeat(X[:1], 6, axis=0))
     np.testing.assert_array_equal(outputs, outputs[0])
@@ -71,7 +71,6 @@ MODULES = {"normalised": HandWritten, "centred": Centred(), "noisy": Noisy}
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 def test_outputs_that_depend_on_other_rows_are_refused_by_name(module):
-    """B3."""
     name = module.__name__ if isinstance(module, type) else type(module).__name__
     message = f"module '{name}' gives a sample other outputs in a batch than alone"
     clf = FlaxClassifier(module)

@@ -66,7 +66,7 @@ def test_initial_weights_are_normal_of_the_given_deviation(std):
     W = np.asarray(variables["params"]["W"], np.float64)
     assert W.mean() == pytest.approx(0, abs=5 * std / np.sqrt(W.size))
     assert W.std() == pytest.approx(std, rel=5 / np.sqrt(2 * W.size))
-    # Kurtosis tells a normal from a uniform or truncated one.
+    # Kurtosis distinguishes a normal from a uniform or truncated distribution.
     assert (W**4).mean() / W.var() ** 2 == pytest.approx(3, abs=5 * np.sqrt(24 / W.size))
     A = np.asarray(variables["frozen"]["A"])
     assert abs(A.mean()) < 5 / np.sqrt(A.size)
@@ -104,7 +104,7 @@ def test_cifar_network_has_the_layers_of_appendix_e():
 
 
 def convolve(x, layer):
-    """Zero-padded 3x3 convolution and ReLU, tap by tap."""
+    """Zero-padded 3x3 convolution and ReLU, as a sum over the entries of the kernel."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     H, W = x.shape[1:3]
     taps = sum(
@@ -119,7 +119,7 @@ def pool(x, reduce):
 
 
 def biased(module, x):
-    """Parameters in which the biases, zero at first, take part."""
+    """Parameters with random biases, which are initialised to 0."""
     variables = jax.jit(module.init)(jax.random.key(0), x)
     rng = np.random.default_rng(2)
     return jax.tree.map(
@@ -208,7 +208,7 @@ def test_kernel_of_wide_networks_converges_to_the_analytic_one(points):
     assert slope == pytest.approx(-0.5, abs=0.12)
     assert (np.diff(errors) < 0).all()
     assert averages[-1] <= 2e-2
-    # Independent draws: averaging gains, unless every seed drew the same network.
+    # Averaging improves the estimate only if the seeds draw different networks.
     assert averages[0] < 0.8 * errors[0]
 
 

@@ -1,4 +1,4 @@
-"""Networks as people write them, against plain Flax: closures, fields, dtypes, wrong shapes."""
+"""Networks as users write them, compared with plain Flax: closures, fields, dtypes, shapes."""
 
 import functools
 import io
@@ -27,7 +27,7 @@ from skntk.kernels import EmpiricalNTK
 
 X = np.random.default_rng(0).random((12, 4))
 y = np.arange(12) % 3
-# Each network has arrays of its own: JAX remembers how it met an array first.
+# Each network has arrays of its own, since JAX caches the dtype in which it first saw an array.
 MEAN, MEAN_NNX, MEAN_FUNCTION, MEAN_KERNEL = (X.mean(axis=0) for _ in range(4))
 ORDER = np.array([2, 0, 1])
 
@@ -84,7 +84,7 @@ class WithAttributes(nnx.Module):
 class WithArray(nnx.Module):
     def __init__(self, rngs):
         self.mean = jnp.full(4, 0.5)
-        self.scale = nnx.Variable(jnp.full(4, 2.0))  # state that is no parameter
+        self.scale = nnx.Variable(jnp.full(4, 2.0))  # state that is not a parameter
         self.linear = nnx.Linear(4, 3, rngs=rngs)
 
     def __call__(self, x):
@@ -123,7 +123,7 @@ def plain_outputs(clf, module, inputs):
 
 @pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32)])
 def test_a_network_may_close_over_numpy_arrays(dtypes):
-    """A verifier error of XLA at once, or at the second precision used."""
+    """XLA's verifier must not fail, at once or at the second precision used."""
     for dtype in dtypes:
         inputs = X.astype(dtype)
         clf = trained(Normalised(), inputs)
@@ -161,7 +161,7 @@ def test_an_array_that_jax_has_met_in_32_bits_is_an_error_that_says_so():
         kernel = EmpiricalNTK(apply, np.ones((4, 3)))(X)
     except ValueError as error:
         assert "'apply' does not compile" in str(error) and "jnp.asarray(array)" in str(error)
-    else:  # a JAX that does not remember
+    else:  # a version of JAX that does not cache
         np.testing.assert_allclose(kernel, (X - mean) @ (X - mean).T, atol=1e-12)
 
 
@@ -172,7 +172,7 @@ DTYPES = [jnp.float32, jnp.float16, jnp.bfloat16]
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_outputs_of_another_precision_are_the_inputs_outside(dtype):
-    """`input_vjp` and attacks raised "unexpected JAX type"; bfloat16 reached scikit-learn."""
+    """Outputs, `input_vjp` and attacks have the dtype of the inputs, also in bfloat16."""
     clf = trained(InPrecision(dtype))
     assert clf.decision_function(X).dtype == np.float64
     probabilities = clf.predict_proba(X)
@@ -192,7 +192,7 @@ def test_outputs_of_another_precision_are_the_inputs_outside(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_weights_of_another_precision_are_kept_in_that_of_the_inputs(dtype):
-    """Weights in bfloat16 stayed in it, those in float16 did not."""
+    """Weights are converted from bfloat16 as they are from float16."""
     for inputs in (X, X.astype(np.float32)):
         clf = trained(InPrecision(None, dtype), inputs)
         assert {leaf.dtype for leaf in jax.tree.leaves(clf.params_)} == {inputs.dtype}
@@ -216,7 +216,7 @@ class Recurrent(nn.Module):
 
 
 def test_a_carry_of_another_precision_is_an_error_that_names_both_remedies():
-    """A raw type error of `scan`."""
+    """The type error of `scan` is explained."""
     for make in (trained, lambda module: EmpiricalNTK(module, random_state=0)(X)):
         with pytest.raises(ValueError, match=r"'Recurrent' fails .* in float64.*jnp\.float64"):
             make(Recurrent())
@@ -238,7 +238,7 @@ HOLDING = {
 
 @pytest.mark.parametrize("make, other", HOLDING.values(), ids=HOLDING)
 def test_modules_whose_fields_are_arrays(make, other):
-    """The truth value of an array is ambiguous, in the second fit."""
+    """Array fields are compared by value, in the second fit too."""
     clf = trained(make())
     first = clf.decision_function(X)
     with Compilations() as compilations:
@@ -257,7 +257,7 @@ def test_modules_whose_fields_are_arrays(make, other):
 
 @pytest.mark.parametrize("module", [WithAttributes, WithArray])
 def test_nnx_modules_with_attributes_that_have_no_hash(module):
-    """Unhashable type, or a message that blamed the number of features."""
+    """Fields that cannot be hashed are accepted."""
     clf = trained(module)
     assert clf.score(X, y) == trained(module).score(X, y)
     ours = EmpiricalNTK(module(nnx.Rngs(0))).full(X)
@@ -281,7 +281,7 @@ def test_factories_of_any_kind_compile_once(module):
 
 
 def test_a_module_that_cannot_be_copied_is_refused_by_name():
-    """An error from within Flax."""
+    """The error names a module that cannot be copied, and the remedy."""
     with pytest.raises(TypeError, match=r"A ToLinen cannot be copied.*give the module within"):
         trained(nnx.bridge.ToLinen(nnx.Linear, args=(4, 3)))
 
@@ -310,7 +310,7 @@ UNTRAINABLE = {
 
 @pytest.mark.parametrize("function, params, match", UNTRAINABLE.values(), ids=UNTRAINABLE)
 def test_parameters_without_a_real_derivative_are_refused_by_name(function, params, match):
-    """Complex ones gave a kernel of zeros, integers an internal error."""
+    """Complex and integer parameters are refused."""
     with pytest.raises(TypeError, match=match):
         EmpiricalNTK(function, params)(X)
     with pytest.raises(TypeError, match=match):
@@ -324,7 +324,7 @@ class ComplexLayer(nn.Module):
 
 
 def test_complex_layers_are_refused_before_training():
-    """Their gradient is not conjugated, and the loss rose."""
+    """JAX does not conjugate the gradient of complex parameters, so the loss would rise."""
     with pytest.raises(TypeError, match="array of complex64"):
         trained(ComplexLayer())
 
@@ -364,7 +364,7 @@ RETURNED = {
     "scalar": "outputs of shape",
     "integer": "gives outputs of int",
     "complex": "gives outputs of complex",
-    "noise": r"random numbers, which a network in inference mode has none of.*noise",
+    "noise": r"random numbers, of which there are none in inference mode.*noise",
 }
 
 
@@ -401,7 +401,7 @@ PICKLED = {
 
 @pytest.mark.parametrize("make", PICKLED.values(), ids=PICKLED)
 def test_whatever_is_fitted_is_pickled(make):
-    """Can't pickle local object."""
+    """Estimators with local functions and classes can be pickled."""
     fitted = make()
     buffer = io.BytesIO()
     joblib.dump(fitted, buffer)
@@ -431,7 +431,7 @@ def test_what_cannot_be_pickled_is_named():
 
 
 class Random(nn.Module):
-    """A tree of layers drawn from a seed, with an array among its fields."""
+    """A random composition of layers, drawn from a seed, with an array among its fields."""
 
     seed: int
     mean: Any
