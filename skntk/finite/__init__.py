@@ -1,4 +1,4 @@
-"""Networks of finite width under training."""
+"""Networks of finite width, and their standard, adversarial or linearised training."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ if not is_installed("optax"):
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Optax when it is asked for: it is an optional dependency."""
+    """Import `FlaxClassifier` on first access, since Optax is an optional dependency."""
     if name != "FlaxClassifier":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_for(name, "._classifier", __name__, extra="flax").FlaxClassifier

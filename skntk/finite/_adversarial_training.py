@@ -13,29 +13,29 @@ __all__ = ["AdversarialTraining"]
 class AdversarialTraining(AttackSpecification):
     """The adversary that a network is trained against.
 
-    Every batch is replaced by adversarial examples of the current weights, with the true
-    labels.
+    Every batch is replaced by adversarial examples for the current weights; labels are unchanged.
 
     Parameters
     ----------
     eps : float or array-like of shape (d,)
-        Radius of the ball; one value per feature scales its axes.
+        Radius of the ball; with one value per feature, the half-axis along each feature.
     method : {"pgd", "fgsm"}, default="pgd"
-        `max_iter` steps, or one of size `eps`.
+        "pgd" takes `max_iter` steps, "fgsm" one step of size `eps`.
     eps_step : float or array-like of shape (d,), default=None
-        Size of a PGD step; None is ``2.5 * eps / max_iter``.
+        Size of a PGD step. If None, ``2.5 * eps / max_iter``.
     max_iter : int, default=7
         Number of PGD steps.
     norm : {inf, 2}, default=inf
         Norm of the ball.
     clip_values : tuple of two floats or arrays of shape (d,), or None, default=(0.0, 1.0)
-        Lowest and highest value of a feature. None: no box.
+        Lowest and highest value of a feature. If None, features are not bounded.
 
     Notes
     -----
-    The adversary lives where the network does. Behind a `StandardScaler`, one in pixels is one
-    with a value for every feature: each radius, step and bound as the scaler changes it, as in the
-    second example. It is the same adversary, in either norm. Arrays are kept as tuples.
+    The adversary acts in the input space of the network. If a `StandardScaler` precedes the
+    network, an adversary in pixels becomes one with a value for every feature: radii and steps
+    are divided by the scale, and bounds are transformed like pixels, as in the second example.
+    This is the same adversary, in either norm. Arrays are stored as tuples.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class AdversarialTraining(AttackSpecification):
     >>> AdversarialTraining(0.3, eps_step=0.1, max_iter=20).step_size
     0.1
 
-    Pixels in [0, 1] that a pipeline standardises, and an adversary of 0.1 in pixels:
+    An adversary of radius 0.1 for pixels in [0, 1] that a pipeline standardises:
 
     >>> import numpy as np
     >>> from sklearn.preprocessing import StandardScaler
@@ -55,7 +55,7 @@ class AdversarialTraining(AttackSpecification):
     >>> np.round(adversary.eps, 3)
     array([0.2, 0.5])
 
-    which is the `adversary` of the `FlaxClassifier` in ``make_pipeline(scaler, ...)``.
+    Pass it as `adversary` to the `FlaxClassifier` in ``make_pipeline(scaler, ...)``.
     """
 
     max_iter: int = 7

@@ -1,4 +1,4 @@
-"""Attacks on networks, a compiled step at a time."""
+"""Attacks on networks, one compiled step at a time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ._adversarial_training import AdversarialTraining
 
 __all__ = ["Budget", "ascend", "make_budget"]
 
-#: eps, size of a step, and the lowest and highest value of a feature or None; each of them a
-#: number, or an array with one value per feature.
+#: eps, the size of a step, and either None or the lowest and highest value of a feature. Each is
+#: a number, or an array with one value per feature.
 Budget = tuple[Any, Any, tuple[Any, Any] | None]
 
 
 def make_budget(adversary: AdversarialTraining) -> Budget:
-    """The numbers of an adversary: nothing is compiled again for others."""
+    """Numbers of an adversary, as arguments of compiled functions."""
     box = adversary.clip_values
     numbers = _number_or_array(adversary.eps), _number_or_array(adversary.step_size)
     return *numbers, None if box is None else (_number_or_array(box[0]), _number_or_array(box[1]))
@@ -37,11 +37,11 @@ def ascend(
     labels: jax.Array,
     points: jax.Array,
 ) -> jax.Array:
-    """One step from `points` (n, d) within the ball around `x`.
+    """Take one step from `points` (n, d) within the ball around `x`.
 
-    `outputs` maps (n, d) to decision outputs (n, k). The objective is the cross-entropy in a
-    form whose gradient has the same direction and does not vanish on confident samples: the
-    soft maximum of the other logits less that of the label.
+    `outputs` maps (n, d) to decision outputs (n, k). The objective is the soft maximum of the
+    other logits minus the logit of the label. Its gradient has the direction of that of the
+    cross-entropy, but does not vanish on confident samples.
     """
 
     def objective(points: jax.Array) -> jax.Array:
@@ -51,7 +51,7 @@ def ascend(
         others = jax.nn.logsumexp(jnp.where(is_label, -jnp.inf, logits), axis=1)
         return jnp.sum(others - jnp.sum(jnp.where(is_label, logits, 0), axis=1))
 
-    # Arrays in the precision of the samples, which they would otherwise lift to their own.
+    # In the dtype of the samples, which would otherwise be promoted.
     eps, step_size, clip_values = jax.tree.map(lambda v: jnp.asarray(v, x.dtype), budget)
     gradient = jax.grad(objective)(points)
     points = points + step_size * _steepest(norm, gradient, step_size)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training, from which it goes on after an interruption to the same bits."""
+"""Checkpoints of a training, which resumes from them with bitwise identical results."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
 __all__ = ["CheckpointMixin"]
 
 _FORMAT = "skntk training 1"
-#: The last one, and the one before in case the last is damaged.
+#: The last checkpoint, and the one before it in case the last is damaged.
 _KEPT = 2
-#: Trees that are kept, and the attribute whose structure each has.
+#: Trees that are saved, and for each the attribute that has the same structure.
 _TREES = {
     "params_": "params_",
     "constants_": "constants_",
@@ -29,7 +29,7 @@ _TREES = {
 
 
 class CheckpointMixin:
-    """Keeps the state of a training in a directory after every epoch, and puts it back."""
+    """Saves the state of a training to a directory after every epoch, and restores it."""
 
     checkpoint: Any
     resume: bool
@@ -40,7 +40,7 @@ class CheckpointMixin:
 
     @contextmanager
     def _open_checkpoints(self, X: NDArray, labels: NDArray) -> Iterator[None]:
-        """Context of the training, in which no other process writes to the directory."""
+        """Context for training, in which no other process writes to the directory."""
         if self.checkpoint is None:
             yield
             return
@@ -53,7 +53,7 @@ class CheckpointMixin:
             del self._checkpoints
 
     def _checkpoint_settings(self, X: NDArray, labels: NDArray) -> dict[str, Any]:
-        """All that training depends on, as far as it can be told in another process."""
+        """All settings that training depends on, as far as another process can compare them."""
         estimator: Any = self
         names = ("loss", "batch_size", "linearize_at", "centered", "input_shape")
         described = ("module", "optimizer", "learning_rate", "random_state")
@@ -84,7 +84,7 @@ class CheckpointMixin:
             store.discard(name)
 
     def _restore_checkpoint(self) -> None:
-        """Put back the last state that can be read; none: leave what is there."""
+        """Restore the last state that can be read; without any, leave the state unchanged."""
         store = self._checkpoints
         if store is None:
             return
@@ -92,7 +92,7 @@ class CheckpointMixin:
             try:
                 arrays, facts = store.load(name)
             except SnapshotError as error:
-                warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"{error} It is ignored.", RuntimeWarning, stacklevel=2)
             else:
                 self._put_back(int(name.removeprefix("epoch-")), arrays, facts)
                 return
@@ -106,8 +106,8 @@ class CheckpointMixin:
                 trees[name] = None
             elif len(stored) != len(leaves):
                 raise SnapshotError(
-                    f"The checkpoint of epoch {n_epochs} is of a network with other {name}; use "
-                    "the same module and optimizer, or another directory."
+                    f"The checkpoint of epoch {n_epochs} belongs to a network with a different "
+                    f"{name}; use the same module and optimizer, or another directory."
                 )
             else:
                 decoded = map(_decoded, stored, leaves)
@@ -126,14 +126,14 @@ def _name(n_epochs: int) -> str:
 
 
 def _described(value: Any) -> str:
-    """Text that is the same in another process: of functions and modules, their names."""
+    """Text that is the same in another process; the name, for functions and modules."""
     if value is None or isinstance(value, str | int | float):
         return repr(value)
     return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 def _encoded(leaf: Any) -> NDArray:
-    """Array of a type that NumPy writes without pickling."""
+    """Array of a dtype that NumPy saves without pickling."""
     if _is_key(leaf):
         return np.asarray(jax.random.key_data(leaf))
     array = np.asarray(leaf)

@@ -1,4 +1,4 @@
-"""A finite network as a scikit-learn classifier, with the interface of the infinite one."""
+"""A finite network as a scikit-learn classifier, with the same interface as an infinite one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ._training import TRAINING_LOSSES
 
 __all__ = ["FlaxClassifier"]
 
-#: All that `fit` sets.
+#: All attributes that `fit` sets.
 _FITTED = (
     *("params_", "constants_", "origin_", "anchor_", "classes_", "history_", "n_epochs_"),
     *("n_features_in_", "feature_names_in_"),
@@ -52,47 +52,52 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     Parameters
     ----------
     module : linen.Module, NNX module class, or callable
-        The network: a Linen module or class (one whose field ``n_outputs`` is None gets as
-        many as are needed), an NNX class, or a function from `nnx.Rngs` to an NNX module. Two
-        classes are read from one output by its sign, from two by argmax.
+        The network: a Linen module or class, an NNX module class, or a function from
+        `nnx.Rngs` to an NNX module. If a Linen module has a field ``n_outputs`` that is None,
+        it is set to the number of outputs needed. For two classes, the prediction is the sign
+        of a single output, or the argmax of two.
     input_shape : tuple of int, default=None
-        Shape that a sample is given before the network sees it; None: flat.
+        Shape that each sample is given before it enters the network. If None, samples stay flat.
     loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
         "squared_error" is the mean over samples of half the squared distance to targets in
         {-1, +1} or one-hot, so that a full-batch step of learning rate eta advances
         gradient-flow time by eta/n.
     optimizer : str, callable or optax.GradientTransformation, default="sgd"
-        Name in Optax, a function from the learning rate to a transformation, or the
-        transformation itself.
+        Name of an optimiser in Optax, a function from the learning rate to a gradient
+        transformation, or the transformation itself.
     learning_rate : float or callable, default=1e-2
         Step size, or an Optax schedule.
     batch_size : int or None, default=128
-        Samples a step, shuffled every epoch; None: all, in order.
+        Number of samples per step; samples are shuffled every epoch. If None, each step uses
+        all samples, in order.
     max_epochs : int, default=20
-        Passes over the data.
+        Number of passes over the data.
     adversary : AdversarialTraining, default=None
-        What every batch is attacked by, on the current weights.
+        Adversary that attacks every batch, at the current weights.
     validation_adversary : AdversarialTraining, default=None
-        What the robust accuracies in `history_` are measured with; None: `adversary`.
+        Adversary that the robust accuracies in `history_` are measured with. If None,
+        `adversary`.
     linearize_at : int, default=None
-        Epoch from which on the first-order expansion around the weights of that epoch is
-        trained and attacked instead of the network (App. E.1).
+        Epoch at which the network is replaced by its first-order expansion around the weights
+        of that epoch, which is trained and attacked from then on (App. E.1).
     centered : bool, default=False
-        Whether the outputs are f - f_0, the network less itself at initialisation.
+        Whether the outputs are f - f_0, the network minus itself at initialisation.
     random_state : int, RandomState instance or None, default=None
-        For initialisation and the order of samples; an int gives the same bits each time.
+        Determines the initialisation and the order of samples. With an int, results are
+        bitwise reproducible.
     warm_start : bool, default=False
-        Whether `fit` continues from where the last one stopped: parameters, optimiser and
-        random numbers. Two fits of five epochs then equal one of ten.
+        Whether `fit` continues where the last one stopped, with its parameters, optimiser and
+        random numbers. Two fits of five epochs then equal one fit of ten.
     verbose : int, default=0
-        Print a line every epoch if positive.
+        Print a line after every epoch if positive.
     checkpoint : path, default=None
-        Directory in which the state of training is kept after every epoch: network, optimiser,
-        random numbers and history. Written whole or not at all, checked when read, never pickled.
+        Directory in which the state of training is saved after every epoch: network, optimiser,
+        random numbers and history. Files are written atomically, checked when they are read, and
+        never pickled.
     resume : bool, default=False
-        Whether `fit` goes on from the last state in `checkpoint`, to the same bits as without
-        the interruption, until `max_epochs` are trained in all. A tracker that is given its own
-        directory, and ``resume=True``, goes on as well.
+        Whether `fit` continues from the last state in `checkpoint` until `max_epochs` epochs are
+        trained in total. The result is bitwise the same as without the interruption. A tracker
+        that is given a directory of its own and ``resume=True`` continues as well.
 
     Attributes
     ----------
@@ -101,15 +106,16 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     constants_ : dict
         Variables that are not trained.
     origin_ : dict or None
-        Initial parameters, if centred.
+        Initial parameters if `centered`, else None.
     anchor_ : dict or None
-        Parameters the network is linearised around, if it is.
+        Parameters around which the network is linearised, or None if it is not.
     history_ : dict of str to ndarray of shape (n_epochs_,)
-        "loss"; and with validation samples "train_accuracy", "test_accuracy" and, with an
-        adversary, "train_robust_accuracy", "test_robust_accuracy", NaN where there were none.
-        Training accuracies are of as many training samples as there are validation samples.
+        "loss"; with validation samples also "train_accuracy" and "test_accuracy", and with an
+        adversary "train_robust_accuracy" and "test_robust_accuracy". Entries are NaN for epochs
+        in which they were not measured. Training accuracies are measured on as many training
+        samples as there are validation samples.
     n_epochs_ : int
-        Epochs trained so far.
+        Number of epochs trained so far.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -184,26 +190,27 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         Parameters
         ----------
         module : linen.Module or nnx.Module
-            The network; an NNX module brings its own parameters.
+            The network; an NNX module carries its own parameters.
         params : dict, default=None
-            Linen variables, ``{"params": ..., ...}``, or the parameters alone.
+            Variables of a Linen module, ``{"params": ..., ...}``, or its parameters alone.
         classes : array-like of shape (n_classes,)
-            Label of each output; for one output, of negative and positive values.
+            Label of each output; for a single output, the labels of negative and positive values.
         n_features : int, default=None
-            Number of input features; None: the product of `input_shape`.
+            Number of input features. If None, the product of `input_shape`.
         input_shape : tuple of int, default=None
-            Shape that a sample is given before the network sees it.
+            Shape that each sample is given before it enters the network. If None, samples stay
+            flat.
         **parameters : dict
             Further constructor parameters.
 
         Returns
         -------
         classifier : FlaxClassifier
-            Fitted.
+            A fitted classifier.
         """
         if n_features is None:
             if input_shape is None:
-                raise ValueError("n_features=None needs input_shape; give either.")
+                raise ValueError("n_features=None needs input_shape; give one of them.")
             n_features = int(np.prod(input_shape))
         n_features = check_integer("n_features", n_features, low=1)
         check_input_shape(input_shape, n_features)
@@ -214,8 +221,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         classifier._check_parameters()
         if classifier.centered:
             raise ValueError(
-                "centered=True needs the parameters that training began with, which a trained "
-                "network no longer has; leave it False."
+                "centered=True needs the initial parameters, which a trained network no longer "
+                "has; leave it False."
             )
         network, *trees = wrap_trained(module, params, input_shape)
         refuse_untrainable(trees[0])
@@ -245,7 +252,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels of any type.
         X_val, y_val : array-like of shape (m, d) and (m,), default=None
-            Samples to measure accuracy on after every epoch.
+            Samples on which accuracy is measured after every epoch.
 
         Returns
         -------
@@ -254,13 +261,13 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For wrong parameters, inputs that are not finite, or a single class.
+            For invalid parameters, inputs that are not finite, or a single class.
         FloatingPointError
             If the loss or the parameters are no longer finite.
 
         Notes
         -----
-        A fit that fails, or is interrupted, leaves the estimator as it was before with
+        If a fit fails or is interrupted, the estimator is left as it was before if
         ``warm_start=True``, and not fitted otherwise.
         """
         self._check_parameters()
@@ -308,13 +315,13 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         return other
 
     def _check_unchanged(self) -> None:
-        """Raise if another network is asked for than the one that is to be trained on."""
+        """Raise if the parameters that define the network have changed since the last fit."""
         for name, before in self._fitted_with.items():
             now = getattr(self, name)
             if network_key(now) != network_key(before):
                 raise ValueError(
-                    f"{name} was changed since the last fit, which warm_start=True would go on "
-                    "with; put it back, or fit anew with warm_start=False."
+                    f"{name} was changed since the last fit, which warm_start=True continues; "
+                    "restore its value, or fit anew with warm_start=False."
                 )
 
     def _check_parameters(self) -> None:
@@ -330,8 +337,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             raise ValueError("resume=True needs a checkpoint; give the directory of the first fit.")
         if self.warm_start and self.checkpoint is not None:
             raise ValueError(
-                f"checkpoint={self.checkpoint!r} and warm_start=True both say where training goes "
-                "on from; give one of them."
+                f"checkpoint={self.checkpoint!r} and warm_start=True both say where training "
+                "continues from; give one of them."
             )
         for name in ("adversary", "validation_adversary"):
             if getattr(self, name) is not None:
@@ -342,7 +349,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     ) -> tuple[NDArray, NDArray] | None:
         """Validation samples and their class indices."""
         if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; give both or neither.")
+            raise ValueError("X_val and y_val belong together; give both or neither.")
         if X_val is None:
             return None
         X_val = flattened(X_val, self.input_shape)
@@ -351,7 +358,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         return X_val, label_indices(y_val, classes)
 
     def _check_boxes(self, X: NDArray, validation: tuple[NDArray, NDArray] | None) -> None:
-        """Clipping would wipe out samples outside an adversary's box without a word."""
+        """Raise for samples outside an adversary's box, which clipping would silently destroy."""
         attacked = [(self.adversary, X)]
         if validation is not None:
             attacked += [(self._validation_adversary(), part) for part in (X, validation[0])]
@@ -360,7 +367,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
                 adversary.check_features(samples)
 
     def _initialise(self, X: NDArray, classes: NDArray) -> None:
-        """Draw a network; nothing of it is kept if it does not fit the data."""
+        """Draw a network; if it does not fit the data, no attribute is set."""
         n_features, n_outputs = X.shape[1], 1 if len(classes) == 2 else len(classes)
         check_input_shape(self.input_shape, n_features)
         network = make_network(self.module, self.input_shape, n_outputs)
@@ -373,7 +380,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     def _begin(
         self, network: Network, params: Any, constants: Any, classes: NDArray, random: Any
     ) -> None:
-        """Set the state of a network that has not been trained here."""
+        """Set the state of a network that this estimator has not trained."""
         self._network, self._random = network, random
         self.params_, self.constants_ = params, constants
         self.origin_ = params if self.centered else None
@@ -386,7 +393,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self._optimizer = self._optimizer_state = None
 
     def _resume(self, dtype: np.dtype) -> None:
-        """Go on from the last fit, in the precision of the data."""
+        """Continue from the last fit, in the precision of the data."""
         linearize_at = self.n_epochs_ if self.linearize_at is None else self.linearize_at
         if self.anchor_ is None and linearize_at < self.n_epochs_:
             raise ValueError(

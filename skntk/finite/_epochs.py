@@ -1,4 +1,4 @@
-"""The epochs of a fit: what is trained, told to callbacks and written down after each."""
+"""The epochs of a fit: training, calls of callbacks, records and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from ._training import mini_batches, train_epoch
 
 __all__ = ["TrainingMixin"]
 
-#: A first epoch with this many times the loss of guessing has thrown the weights far out.
+#: If the first epoch's loss is this many times that of guessing, training has gone astray.
 _HOPELESS = 100.0
 
 
 class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
-    """Training from the state that an estimator is in, with its parameters."""
+    """Training of an estimator from its current state."""
 
     _optimizer: Any
     _optimizer_state: Any
 
     def _train(self, X: NDArray, labels: NDArray, validation: Any, given: tuple[Any, Any]) -> None:
-        """Train on validated samples; `given` are X and y as callbacks get them."""
+        """Train on validated samples; `given` holds X and y as callbacks receive them."""
         optimizer = optimizer_key(self.optimizer, self.learning_rate)
         rate = 0.0 if callable(self.learning_rate) else float(self.learning_rate)
-        if self._optimizer != optimizer:  # another one knows nothing of this one's state
+        if self._optimizer != optimizer:  # its state is of no use to another one
             self._optimizer = optimizer
             self._optimizer_state = init_optimizer(optimizer, self.params_, rate)
         task = {"estimator": self, "X": given[0], "y": given[1]}
@@ -67,7 +67,7 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
                 self._warn_of_scale(float(loss), X)
             self._record(float(loss), X, labels, validation)
             stop = context.call_on_fit_task_end(**state)
-            self._save_checkpoint()  # after callbacks have recorded what they record
+            self._save_checkpoint()  # after callbacks have made their records
             if stop:
                 break
         root.call_on_fit_task_end(**state)
@@ -75,21 +75,21 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
     def _finish_epoch(self, params: Any, optimizer_state: Any, loss: float) -> None:
         # On the CPU these are views of what JAX computed, not copies.
         params, optimizer_state = as_numpy(params), _on_host(optimizer_state)
-        # The loss was met before the last step, so it does not show what that step did.
+        # The loss was computed before the last step, so it does not show the effect of that step.
         if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in jax.tree.leaves(params))):
             raise FloatingPointError(
-                f"Training diverged in epoch {self.n_epochs_ + 1}, of loss {loss}. Lower "
+                f"Training diverged in epoch {self.n_epochs_ + 1}, with loss {loss}. Lower "
                 f"learning_rate={self.learning_rate!r}, or centre the inputs."
             )
         self.params_, self._optimizer_state = params, optimizer_state
         self.n_epochs_ += 1
 
     def _warn_of_scale(self, loss: float, X: NDArray) -> None:
-        """Warn of a first epoch so far off that later ones hardly make up for it."""
+        """Warn if the first epoch ends so far off that later epochs will hardly recover."""
         guessing = np.log(len(self.classes_)) if self.loss == "cross_entropy" else 0.5
         if loss > _HOPELESS * guessing:
             message = (
-                f"The mean loss of the first epoch is {loss:.3g}, where guessing has "
+                f"The mean loss of the first epoch is {loss:.3g}, while that of guessing is "
                 f"{guessing:.2g}: the steps are too long for inputs of up to "
                 f"{np.abs(X).max():.3g}. Scale X to [0, 1] or to unit variance, or lower "
                 f"learning_rate={self.learning_rate!r}."
@@ -121,14 +121,14 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
         return float((classify(self._evaluate(decision_outputs, X)) == labels).mean())
 
     def _fitted_attributes(self) -> dict[str, Any]:
-        """What callbacks make an estimator of, as if fitting had stopped here."""
+        """Attributes from which callbacks reconstruct an estimator as if it had stopped here."""
         names = ("params_", "constants_", "origin_", "anchor_", "classes_", "n_epochs_", "_network")
         attributes = {name: getattr(self, name) for name in names}
-        return attributes | {"history_": dict(self.history_)}  # their own: this one goes on
+        return attributes | {"history_": dict(self.history_)}  # a copy, as this one changes
 
 
 def _on_host(state: Any) -> Any:
-    """Arrays of an optimiser's state as NumPy's, but for random keys, which only JAX has."""
+    """State of an optimiser as NumPy arrays, except for random keys, which only JAX has."""
 
     def convert(leaf: Any) -> Any:
         is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,4 +1,4 @@
-"""Optax optimisers by name, function or transformation, hashable so that they key compilation."""
+"""Optax optimisers by name, function or transformation, hashable as static arguments of `jit`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
     "optimizer_key",
 ]
 
-#: (name or function or transformation, schedule or None); a rate that is a number is an
-#: argument of what is compiled, so that another one compiles nothing new.
+#: (name or function or transformation, schedule or None). A constant rate is an argument of the
+#: compiled functions, so that another rate does not cause another compilation.
 Optimizer = tuple[Any, Any]
 
 
 def _names() -> tuple[str, ...]:
-    """Names of Optax's optimisers: functions of a learning rate first of all."""
+    """Names of Optax's optimisers: functions whose first parameter is a learning rate."""
     found = []
     for name, function in vars(optax).items():
         if inspect.isfunction(function) and not name.startswith(("_", "scale_by")):
@@ -46,14 +46,14 @@ def _is_transformation(optimizer: Any) -> bool:
 
 
 def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
-    """Raise for anything that is not an optimiser with a learning rate."""
+    """Raise unless the arguments define an optimiser and its learning rate."""
     if not callable(learning_rate):
         check_real("learning_rate", learning_rate, low=0.0, strict=True)
     if isinstance(optimizer, str):
         if optimizer not in _NAMES:
             raise ValueError(
-                f"optimizer={optimizer!r} is not the name of an optimiser of a learning rate in "
-                f"optax; choose one of {', '.join(_NAMES)}, or give a transformation."
+                f"optimizer={optimizer!r} is not the name of an optimiser in optax that takes a "
+                f"learning rate; choose one of {', '.join(_NAMES)}, or give a transformation."
             )
     elif not (callable(optimizer) or _is_transformation(optimizer)):
         raise TypeError(
@@ -64,19 +64,19 @@ def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
         made = make_optimizer(optimizer_key(optimizer, learning_rate), learning_rate)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"optimizer={optimizer!r} cannot be made of a learning rate alone ({error}); bind its "
-            "other arguments with functools.partial."
+            f"optimizer={optimizer!r} cannot be made from a learning rate alone ({error}); bind "
+            "its other arguments with functools.partial."
         ) from error
     if not isinstance(made, optax.GradientTransformation):
         raise ValueError(
-            f"optimizer={optimizer!r} gives a {type(made).__name__} for a learning rate, not an "
-            "optax.GradientTransformation."
+            f"optimizer={optimizer!r} returns a {type(made).__name__} for a learning rate; it must "
+            "return an optax.GradientTransformation."
         )
     _check_updates(optimizer, made)
 
 
 def _check_updates(optimizer: Any, made: optax.GradientTransformation) -> None:
-    """Raise ValueError for one that asks for more than gradients and parameters."""
+    """Raise ValueError for an optimiser that needs more than gradients and parameters."""
 
     def step(weights: dict[str, jax.Array]) -> Any:
         return made.update(weights, made.init(weights), weights)
@@ -85,19 +85,19 @@ def _check_updates(optimizer: Any, made: optax.GradientTransformation) -> None:
         jax.eval_shape(step, {"weights": jax.ShapeDtypeStruct((2, 2), np.float32)})
     except Exception as error:
         raise ValueError(
-            f"optimizer={optimizer!r} makes no step of gradients and parameters alone, as needed "
-            f"here ({error}); choose one that does, such as 'adam'."
+            f"optimizer={optimizer!r} needs more than gradients and parameters for a step "
+            f"({error}); choose one that does not, such as 'adam'."
         ) from error
 
 
 def optimizer_key(optimizer: Any, learning_rate: Any) -> Optimizer:
-    """Give the part of an optimiser that is compiled for."""
+    """Return the part of an optimiser that is a static argument of compiled functions."""
     schedule = comparable(learning_rate) if callable(learning_rate) else None
     return comparable(optimizer), schedule
 
 
 def make_optimizer(optimizer: Optimizer, learning_rate: Any) -> optax.GradientTransformation:
-    """Optax optimiser, of the learning rate given unless it has a schedule."""
+    """Optax optimiser with the given learning rate, unless it has a schedule."""
     rule, schedule = optimizer
     if isinstance(rule, optax.MultiSteps):
         return rule.gradient_transformation()
@@ -114,7 +114,7 @@ def init_optimizer(optimizer: Optimizer, params: Any, learning_rate: Any) -> Any
 
 
 def convert_state(state: Any, before: np.dtype, dtype: np.dtype) -> Any:
-    """State for parameters of another dtype; what it keeps in a dtype of its own stays in that."""
+    """Convert the parts of a state that have the dtype of the parameters to another dtype."""
 
     def convert(leaf: Any) -> Any:
         return leaf.astype(dtype) if leaf.dtype == before else leaf

@@ -1,9 +1,9 @@
 """Pure functions of a network's state: outputs, pullbacks, adversarial examples.
 
 A state is a dictionary of trees: ``params``; ``constants``; ``origin``, the initial
-parameters if outputs are centred, else None; ``anchor``, the parameters around which the
-network is linearised, else None. Which of them are None is part of its type, so that each
-kind of model compiles once. JAX alone is needed.
+parameters if outputs are centred, else None; and ``anchor``, the parameters around which the
+network is linearised, else None. Which of them are None is part of the tree structure, so that
+each kind of model compiles once. This module needs JAX only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ State = dict[str, Any]
 
 
 def network_outputs(network: Network, state: State, x: jax.Array) -> jax.Array:
-    """Raw outputs (n, k) of the network, centred and linearised as the state says."""
+    """Raw outputs (n, k) of the network, centred and linearised according to the state."""
 
     def f(params: Any) -> jax.Array:
         return network.apply(params, state["constants"], x)
@@ -39,7 +39,7 @@ def network_outputs(network: Network, state: State, x: jax.Array) -> jax.Array:
 
 
 def _decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:
-    """Outputs as classifiers give them: two outputs for two classes become their difference."""
+    """Outputs of a classifier: two outputs for two classes are replaced by their difference."""
     outputs = network_outputs(network, state, x)
     if n_classes == 2 and outputs.shape[1] == 2:
         return outputs[:, 1:] - outputs[:, :1]
@@ -56,7 +56,7 @@ def decision_outputs(network: Network, n_classes: int, state: State, x: jax.Arra
 def input_pullback(
     network: Network, n_classes: int, state: State, x: jax.Array, cotangents: jax.Array
 ) -> jax.Array:
-    """Gradient (n, d) of the decision outputs weighted by cotangents (n, k)."""
+    """Gradient (n, d) of the sum of decision outputs weighted by cotangents (n, k)."""
     _, pullback = jax.vjp(lambda points: _decision_outputs(network, n_classes, state, points), x)
     return pullback(cotangents)[0]
 
@@ -69,7 +69,7 @@ def attack(
     x: Any,
     labels: Any,
 ) -> Any:
-    """Adversarial examples of the network itself."""
+    """Adversarial examples for a network in a given state."""
     budget, points = make_budget(adversary), x
     for _ in range(adversary.n_steps):
         points = _attack_step(network, n_classes, adversary.norm, budget, state, x, labels, points)

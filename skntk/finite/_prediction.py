@@ -1,4 +1,4 @@
-"""A network f(x; w) as a differentiable classifier: what every fitted network is."""
+"""Every fitted network f(x; w) as a differentiable classifier."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ._outputs import attack, decision_outputs, input_pullback
 
 __all__ = ["NetworkMixin", "check_adversary"]
 
-#: Samples evaluated at a time; the last block is filled up, so that nothing recompiles.
+#: Samples evaluated at a time; the last block is padded, so that nothing is compiled again.
 _EVALUATION_BATCH = 256
 
 
 def check_adversary(name: str, adversary: Any) -> None:
-    """Raise TypeError unless it is an `AdversarialTraining`."""
+    """Raise TypeError unless `adversary` is an `AdversarialTraining`."""
     if not isinstance(adversary, AdversarialTraining):
         raise TypeError(f"{name}={adversary!r} must be an AdversarialTraining.")
 
@@ -56,14 +56,14 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
-        """Gradient of outputs, weighted by cotangents, with respect to each input.
+        """Gradient of the sum of outputs weighted by cotangents, with respect to each input.
 
         Parameters
         ----------
         X : array-like of shape (m, d)
             Inputs.
         cotangents : array-like of shape (m,) or (m, k)
-            Weights, shaped like `decision_function(X)`.
+            Weight of each output, shaped like `decision_function(X)`.
 
         Returns
         -------
@@ -75,12 +75,12 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         if c.shape != (len(X), n_outputs):
             raise ValueError(
                 f"cotangents have shape {c.shape} for outputs of shape {(len(X), n_outputs)}; "
-                "give one weight an output."
+                "give one weight per output."
             )
         return self._evaluate(input_pullback, X, c.astype(X.dtype, copy=False))
 
     def attack(self, X: ArrayLike, y: ArrayLike, adversary: AdversarialTraining) -> NDArray:
-        """Adversarial examples by a compiled adversary; `NTKAttack` offers more.
+        """Adversarial examples by a compiled attack; `NTKAttack` has more options.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         y : array-like of shape (m,)
             True labels.
         adversary : AdversarialTraining
-            The attack.
+            The adversary.
 
         Returns
         -------
@@ -103,7 +103,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         return self._evaluate(attack, X, labels, static=(adversary,))
 
     def empirical_ntk(self, X: ArrayLike) -> NDArray:
-        r"""Tangent kernel of the network as it stands, :math:`J_w f(x) J_w f(z)^T` (Eq. 6).
+        r"""Tangent kernel :math:`J_w f(x) J_w f(z)^T` at the current parameters (Eq. 6).
 
         Parameters
         ----------
@@ -113,13 +113,13 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         Returns
         -------
         kernel : ndarray of shape (n * k, n * k)
-            Over the k raw outputs of the module; row index = sample * k + output. Of a
-            linearised network, the kernel where it was linearised.
+            Kernel between the k raw outputs of the module; row index = sample * k + output. For
+            a linearised network, it is the kernel at the point of linearisation.
 
         Raises
         ------
         MemoryError
-            If it would not fit in memory.
+            If the kernel would not fit in memory.
         """
         X = self._validate_inputs(X)
         # f - f_0 and the expansion around the anchor have the Jacobians of the network itself.
@@ -143,7 +143,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
             for start in range(0, len(X), _EVALUATION_BATCH):
                 stop = min(start + _EVALUATION_BATCH, len(X))
                 size = _EVALUATION_BATCH if len(X) > _EVALUATION_BATCH else len(X)
-                # Filled up with a sample again, so that all blocks have one shape.
+                # Padded by repeating a sample, so that all blocks have the same shape.
                 rows = np.minimum(np.arange(start, start + size), stop - 1)
                 result = function(
                     self._network,

@@ -39,7 +39,7 @@ TRAINING_LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_er
 def mini_batches(
     n: int, size: int | None, random: np.random.RandomState, dtype: np.dtype
 ) -> tuple[NDArray, NDArray]:
-    """Sample indices and weights of the batches of an epoch, as `train_epoch` takes them."""
+    """Sample indices and weights of the batches of an epoch, for `train_epoch`."""
     size = n if size is None else min(size, n)
     order = np.arange(n) if size == n else random.permutation(n)
     n_batches = -(-n // size)
@@ -61,28 +61,28 @@ def train_epoch(
     batches: tuple[NDArray, NDArray],
     learning_rate: float,
 ) -> tuple[Any, Any, Any]:
-    """One pass over the batches.
+    """Train for one pass over the batches.
 
-    The loop is Python's, around steps that are compiled once: in a compiled loop XLA runs
-    the convolutions of a CPU twenty to thirty times slower.
+    The loop runs in Python, around steps that are compiled once: in a compiled loop, XLA runs
+    convolutions on a CPU twenty to thirty times slower.
 
     Parameters
     ----------
     network, n_classes, loss, optimizer, adversary
-        What is compiled for.
+        Static arguments of the compiled functions.
     state, optimizer_state
-        Where training stands.
+        The state of training before the epoch.
     data : tuple of inputs (n, d) and class indices (n,)
     batches : tuple of indices (s, b) and weights (s, b)
-        A batch a row; the last is filled up with samples of weight 0.
+        One batch per row; the last is padded with samples of weight 0.
     learning_rate : float
 
     Returns
     -------
     params, optimizer_state
-        After the epoch.
+        The state of training after the epoch.
     loss : float
-        Mean over the samples, as they were met.
+        Mean over the samples of the loss before the step that uses them.
     """
     X, y = data
     total = 0.0
@@ -94,7 +94,7 @@ def train_epoch(
             network, loss, optimizer, state, optimizer_state, x, labels, weights, learning_rate
         )
         state = {**state, "params": params}
-        total = total + value  # not waited for: the next batch is prepared meanwhile
+        total = total + value  # not awaited: the next batch is prepared meanwhile
     return state["params"], optimizer_state, total / batches[1].sum()
 
 
@@ -110,7 +110,7 @@ def _descend(
     weights: jax.Array,
     learning_rate: Any,
 ) -> tuple[Any, Any, jax.Array]:
-    """Parameters and optimizer state after a step, and the batch's weighted sum of losses."""
+    """Parameters and optimiser state after a step, and the batch's weighted sum of losses."""
 
     def mean_loss(params: Any) -> jax.Array:
         outputs = network_outputs(network, {**state, "params": params}, x)

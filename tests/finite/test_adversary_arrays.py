@@ -19,7 +19,7 @@ OPTIONS = {"learning_rate": 0.3, "max_epochs": 3, "batch_size": 8, "random_state
 
 
 class Standardised(nn.Module):
-    """The network behind a scaler, with the scaler in it."""
+    """A network whose first layer is the scaler."""
 
     mean: tuple
     scale: tuple
@@ -48,7 +48,7 @@ def test_a_pipelines_adversary_in_pixels(norm, method):
     before = AdversarialTraining(0.1, eps_step=0.05, **common)
     module = Standardised(tuple(mean.tolist()), tuple(scale.tolist()))
     whole = FlaxClassifier(module, adversary=before, **OPTIONS).fit(X, Y)
-    # The FGSM of an ellipsoid moves by eps along each axis, as that of the ball does before.
+    # FGSM in the ellipsoid moves by eps along each axis, as in the ball before scaling.
     np.testing.assert_allclose(pipe.decision_function(X), whole.decision_function(X), rtol=1e-9)
     in_pixels = scaler.inverse_transform(pipe[-1].attack(scaler.transform(X), Y, behind))
     np.testing.assert_allclose(in_pixels, whole.attack(X, Y, before), atol=1e-12)

@@ -1,4 +1,4 @@
-"""A training that was killed or interrupted goes on from its last epoch, to the same bits."""
+"""A training that was killed or interrupted resumes from its last epoch, bitwise identically."""
 
 import pickle
 import signal
@@ -37,7 +37,7 @@ def network(**parameters):
 
 
 class Interruption:
-    """Breaks off training in the middle of an epoch, after so many steps."""
+    """Interrupts training in the middle of an epoch, after a given number of steps."""
 
     def __init__(self, patch, steps):
         self.steps, self.count = steps, 0
@@ -67,7 +67,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(options, tmp_path, mon
     whole = network(**options).fit(X, y, X, y)
     clf = network(checkpoint=tmp_path / "run", **options)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        Interruption(patch, steps=10)  # three a whole epoch: in the fourth
+        Interruption(patch, steps=10)  # three per epoch: in the fourth
         clf.fit(X, y, X, y)
     assert not hasattr(clf, "params_")
     with pytest.raises(SnapshotError, match="resume=True"):
@@ -75,9 +75,9 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(options, tmp_path, mon
     with monkeypatch.context() as patch:
         counted = Interruption(patch, steps=100)
         clf.set_params(resume=True).fit(X, y, X, y)
-    assert counted.count == 6  # the two epochs that were not whole
+    assert counted.count == 6  # the two epochs that were not finished
     assert_same_training(clf, whole)
-    # What is finished is not trained again; more epochs go on from there.
+    # A finished training is not repeated; more epochs continue from its end.
     assert_same_training(clf.fit(X, y, X, y), whole)
     longer = network(**(options | {"max_epochs": 7})).fit(X, y, X, y)
     assert_same_training(clf.set_params(max_epochs=7).fit(X, y, X, y), longer)
@@ -111,7 +111,7 @@ def test_a_killed_training_goes_on_with_its_tracker(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         counted = Interruption(patch, steps=100)
         clf = network(checkpoint=run, resume=True).set_callbacks(tracker).fit(X, y)
-    assert counted.count == 6  # epochs 4 and 5; 4 was broken off in its last step
+    assert counted.count == 6  # epochs 4 and 5; 4 was interrupted in its last step
     assert_same_training(clf, whole)
     np.testing.assert_array_equal(tracker.steps_, whole_tracker.steps_)
     for step in tracker.steps_:
@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     whole = network().fit(X, y)
     network(checkpoint=tmp_path, max_epochs=4).fit(X, y)
     names = sorted(path.name for path in tmp_path.glob("epoch-*.npz"))
-    assert len(names) == 2  # the last, and one in case it is damaged
+    assert len(names) == 2  # the last, and one more in case it is damaged
     (tmp_path / names[-1]).write_bytes(b"damaged")
     with pytest.warns(RuntimeWarning, match="epoch-0000000004.*damaged"):
         clf = network(checkpoint=tmp_path, resume=True).fit(X, y)

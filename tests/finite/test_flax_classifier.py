@@ -1,4 +1,4 @@
-"""A network as a classifier: training in every variant against the same thing by hand."""
+"""A network as a classifier: every variant of training, compared with training by hand."""
 
 import functools
 import itertools
@@ -36,7 +36,7 @@ from skntk.networks import TwoLayerReLU
 
 
 class MLP(nn.Module):
-    """Smooth, so that differences of it converge."""
+    """A smooth network, for which finite differences converge."""
 
     n_outputs: Any = None
     features: Sequence[int] = (8,)
@@ -91,7 +91,7 @@ class Affine(nn.Module):
 def samples(n=20, n_classes=2, dtype=np.float64, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.uniform(size=(n, 4))
-    X[np.arange(n), np.arange(n) % n_classes] += 1  # every class is there, and learnable
+    X[np.arange(n), np.arange(n) % n_classes] += 1  # every class occurs, and can be learned
     return (X / 2).astype(dtype), np.arange(n) % n_classes
 
 
@@ -115,7 +115,7 @@ def assert_close(a, b, rtol=1e-12):
 
 
 def targets(y):
-    """What squared error aims at, per the mathematics page."""
+    """Targets of the squared error: {-1, +1} for two classes, one-hot for more."""
     classes = np.unique(y)
     if len(classes) == 2:
         return np.where(y == classes[1], 1.0, -1.0)[:, None]
@@ -124,7 +124,7 @@ def targets(y):
 
 @pytest.fixture(autouse=True)
 def quick_compilation():
-    """The tests compile hundreds of programs and run each for a moment."""
+    """Compile with few optimisations: the tests compile hundreds of programs to run each once."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
@@ -257,7 +257,7 @@ def test_pickle_keeps_the_bits_and_the_state_of_training(module, extra):
 
 
 def test_loky_workers():
-    # Compiled as in the workers, for the same bits: a network that no other test compiles.
+    # Compiled as in the workers, for identical bits; no other test has compiled this network.
     jax.config.update("jax_disable_most_optimizations", False)
     X, y = samples()
     clf = network(MLP(features=(7,)), adversary=AdversarialTraining(0.05))
@@ -465,7 +465,7 @@ def test_what_is_no_module_is_refused(module):
         ("loss", "hinge", ValueError),
         ("loss", None, ValueError),
         ("optimizer", "no_such_rule", ValueError),
-        ("optimizer", "l2_loss", ValueError),  # a name in optax, but no optimiser
+        ("optimizer", "l2_loss", ValueError),  # a name in optax, but not an optimiser
         ("optimizer", "losses", ValueError),
         ("optimizer", 5, TypeError),
         ("optimizer", None, TypeError),
@@ -529,7 +529,7 @@ def loss_and_gradient(loss, params, x, Y):
 
 
 def by_hand(clf, X, Y, partition, transformation, loss):
-    """Parameters and mean loss after the batches given, from those of `clf`."""
+    """Parameters and mean loss after training on the given batches from the state of `clf`."""
     with jax.enable_x64(True):
         params = jax.tree.map(jnp.asarray, clf.params_)
         state = transformation.init(params)
@@ -574,8 +574,8 @@ def test_an_epoch_of_mini_batches_equals_a_loop_by_hand(loss, n_classes, formula
         ).fit(X, y)
         for k in (0, 1)
     )  # fmt: skip
-    # The order of samples is the estimator's own affair: one of the ten ways to split five
-    # samples into three and two must be it, and the others must not.
+    # The order of samples is not specified: exactly one of the ten ways to split five samples
+    # into three and two must give the result.
     errors = []
     for first in itertools.combinations(range(5), 3):
         rest = [k for k in range(5) if k not in first]
@@ -618,7 +618,7 @@ def test_batches_are_shuffled_anew_every_epoch_with_mini_batches_only():
         network(batch_size=None, max_epochs=3).fit(a, b) for a, b in ((X, y), (X[order], y[order]))
     ]
     assert_close(*full, rtol=1e-12)
-    # With a rate of nearly nothing, the loss of an epoch is the same whatever the order.
+    # With a tiny learning rate, the loss of an epoch does not depend on the order.
     slow = network(batch_size=4, learning_rate=1e-12, max_epochs=3).fit(X, y).history_["loss"]
     np.testing.assert_allclose(slow, slow[0], rtol=1e-9)
 
@@ -720,7 +720,7 @@ def test_nothing_recompiles_between_epochs_or_in_a_second_fit(module):
     "optimizer", ["adam", optax.adam, functools.partial(optax.sgd, momentum=0.9)]
 )
 def test_nothing_recompiles_in_a_clone(optimizer):
-    """As a search or cross-validation makes them."""
+    """Clones, as a search or cross-validation makes them."""
     X, y = samples(21)
     clf = network(MLP(features=(6,)), optimizer=optimizer).fit(X, y)
     assert compilations(lambda: clone(clf).fit(X, y)) == 0
@@ -799,7 +799,7 @@ def test_linearised_descent_is_the_kernels_in_function_space(n_classes):
     def outputs(inputs):
         return clf.decision_function(inputs).ravel()
 
-    # Discrete time, exactly.
+    # Discrete steps agree to rounding.
     decay = (1 - rate / n * eigenvalues) ** steps
     projected = V.T @ Y.ravel()
     np.testing.assert_allclose(outputs(X), V @ ((1 - decay) * projected), rtol=1e-8, atol=1e-9)
@@ -821,7 +821,7 @@ def test_linearised_descent_approaches_gradient_flow():
             **options, linearize_at=0, learning_rate=horizon * n / steps, max_epochs=steps
         )
         errors.append(np.abs(clf.fit(X, y).decision_function(X) - flow).max())
-    # First order in the step: four times smaller each time.
+    # The error is of first order in the step, which is a quarter of the previous one each time.
     np.testing.assert_allclose(np.divide(errors[:-1], errors[1:]), 4, rtol=0.1)
     assert errors[-1] < 5e-3 * np.abs(flow).max()
 
@@ -901,7 +901,7 @@ def test_pgd_is_no_weaker_than_fgsm_on_average(victim):
 
 
 def test_confident_samples_are_attacked_too():
-    """Where softmax rounds to a one-hot vector, its gradient is 0; the attack's must not be."""
+    """Where softmax rounds to one-hot, its gradient is 0; that of the attack must not be."""
     X, y = samples(30, n_classes=3, dtype=np.float32)
     kernel = np.zeros((4, 3), np.float32)
     kernel[range(3), range(3)] = 1e4
@@ -926,7 +926,7 @@ def test_training_meets_the_examples_of_the_current_weights(norm, extra):
     first = start.attack(X, y, adversary)
     clean = network(**options, warm_start=True).fit(first, y)
     assert_close(adversarial, clean)
-    # The second step is attacked on what the first one made, not on the initial weights.
+    # The second step is attacked at the weights after the first step, not at the initial ones.
     second = adversarial.attack(X, y, adversary)
     assert np.abs(second - first).max() > 1e-6
     assert_close(adversarial.fit(X, y), clean.fit(second, y))
@@ -992,7 +992,7 @@ def test_clip_values_of_other_sequences(box):
 
 
 def test_samples_outside_the_adversarys_box_are_refused():
-    """Else clipping would wipe out raw 0..255 pixels without a word."""
+    """Otherwise clipping would silently destroy raw pixels of 0 to 255."""
     X, y = samples()
     adversary = AdversarialTraining(0.1)
     with pytest.raises(ValueError, match="255"):
@@ -1101,7 +1101,7 @@ def test_verbose_prints_every_epoch(capsys):
 
 
 class Recorder:
-    """What a callback is given before training and at the end of every epoch."""
+    """Arguments of a callback before training and at the end of every epoch."""
 
     def __init__(self, X=None, stop_after=None):
         self.X, self.stop_after = X, stop_after
@@ -1163,7 +1163,7 @@ def test_callbacks_see_the_network_before_and_after_every_epoch(warm_start):
     for seen, epochs in ((recorder.begun, begun), (recorder.ended, ended)):
         assert [fitted.n_epochs_ for _, fitted in seen] == epochs
         for (_, fitted), epoch in zip(seen, epochs, strict=True):
-            # Looked at after training: what a callback was given does not change afterwards.
+            # Compared after training, when the arguments of a callback must not have changed.
             expected = network(max_epochs=epoch, **options).fit(X, y)
             assert_same_bits(fitted, expected)
             np.testing.assert_array_equal(fitted.history_["loss"], expected.history_["loss"])
@@ -1199,7 +1199,7 @@ def fitted_state(clf):
 
 def diverge(clf, X, y):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it may notice in its first epoch
+        warnings.simplefilter("ignore", ConvergenceWarning)  # may occur in the first epoch
         clf.set_params(learning_rate=1e30, loss="squared_error", max_epochs=50).fit(X, y)
 
 
@@ -1231,7 +1231,6 @@ FAILURES = {
 @pytest.mark.parametrize("fail", FAILURES)
 @pytest.mark.parametrize("fitted", [False, True])
 def test_a_fit_that_fails_leaves_nothing_fitted(fail, fitted):
-    """B7."""
     X, y = samples()
     clf = network(max_epochs=2)
     if fitted:
@@ -1244,10 +1243,9 @@ def test_a_fit_that_fails_leaves_nothing_fitted(fail, fitted):
         clf.predict(X)
 
 
-# Some of the classes are enough to go on with.
+# A warm start does not need samples of all classes.
 @pytest.mark.parametrize("fail", [fail for fail in FAILURES if fail != "one class"])
 def test_a_warm_fit_that_fails_leaves_the_state_before_whole(fail):
-    """B7."""
     X, y = samples()
     options = {"max_epochs": 2, "batch_size": 7, "warm_start": True}  # batches take random numbers
     clf, other = (network(**options).fit(X, y) for _ in range(2))
@@ -1266,7 +1264,6 @@ def test_a_warm_fit_that_fails_leaves_the_state_before_whole(fail):
     ("name", "value"), [("module", MLP(features=(3,))), ("input_shape", (1, 2)), ("centered", True)]
 )
 def test_warm_start_goes_on_with_the_same_network_only(name, value):
-    """B13."""
     X, y = samples()
     clf = network(MLP(features=(6,)), max_epochs=1, warm_start=True).fit(X, y)
     before = fitted_state(clf)
@@ -1337,7 +1334,7 @@ def test_from_params_of_an_nnx_module(make, dtype):
     clf = FlaxClassifier.from_params(module, classes=[0, 1], n_features=4)
     np.testing.assert_allclose(clf.decision_function(X), expected, rtol=1e-5, atol=1e-6)
     assert NTKAttack(clf, eps=0.1).generate(X, y).shape == X.shape
-    # Wrapping takes a copy: the user's module goes on living its own life.
+    # Wrapping takes a copy, so that later changes of the user's module have no effect.
     nnx.update(module, jax.tree.map(jnp.zeros_like, nnx.state(module)))
     np.testing.assert_allclose(clf.decision_function(X), expected, rtol=1e-5, atol=1e-6)
 
@@ -1448,4 +1445,4 @@ def test_flax_is_imported_on_demand_and_the_error_without_it_says_what_to_instal
     for line in errors:
         missing = line.split()[0]
         assert f"needs {missing}" in line and "pip install 'skntk[flax]'" in line
-    assert networks_without_optax == "optax None"  # they need Flax alone
+    assert networks_without_optax == "optax None"  # networks need only Flax
