@@ -3,10 +3,10 @@
 A fit shared among the workers of a cluster
 ==========================================
 
-The blocks of the Gram matrix are joblib tasks, so any backend that joblib knows computes them;
-and where the matrix does not fit in memory, so are the blocks of every product that conjugate
-gradients ask for. Here it is a Dask cluster of two local processes; the address of a real one
-works as well. The results are the same to rounding.
+The blocks of the Gram matrix are joblib tasks, which any joblib backend can compute. If the
+matrix does not fit in memory, so are the blocks of every product that the solver "cg" needs. This
+example starts a Dask cluster of two local processes; the address of a real cluster works as well.
+The results are equal up to rounding.
 
     pip install distributed && python examples/distributed_fit.py
 """
@@ -28,7 +28,7 @@ from skntk.metrics import robust_accuracy_score
 
 
 class SmallBlocks(FullyConnectedNTK):
-    """Blocks small enough for a thousand images to make many."""
+    """Blocks so small that a thousand images give many of them."""
 
     block_size = 256
 
@@ -45,7 +45,7 @@ def main():
     data = load_images(options.data, n_train=options.n_train, n_test=options.n_test)
 
     # %%
-    # The same estimators; only who computes their blocks differs.
+    # The estimators are the same; only the workers that compute their blocks differ.
 
     def fit(solver, n_jobs):
         start = time.perf_counter()
@@ -82,6 +82,6 @@ def main():
         cluster.close()
 
 
-# Workers import this file: without the guard they would start clusters of their own.
+# Workers import this file; without the guard, each would start a cluster of its own.
 if __name__ == "__main__":
     main()

@@ -3,10 +3,10 @@
 Standard and adversarial training
 ==========================================
 
-The same network trained on clean images and on adversarial ones, attacked by PGD-20 after every
-epoch (Fig. 12 of the paper).
+The same network is trained on clean images and on adversarial ones, and attacked by PGD-20 after
+every epoch (Fig. 12 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_adversarial_training.py --data mnist.npz --n-train 5000 --eps 0.3
 """
@@ -47,7 +47,7 @@ architecture = CIFARConvNet if data.image_shape[2] == 3 else MNISTConvNet
 module = architecture(1 if n_classes == 2 else n_classes, image_shape=tuple(data.image_shape))
 
 # %%
-# Training is a compiled epoch; the adversary attacks the current weights within it.
+# In every training step, the adversary attacks the current weights.
 
 adversaries = {
     "standard": None,

@@ -12,7 +12,7 @@ through the checks that tell a good evaluation from a bad one:
 3. gradients: where they are zero, or wrong, attacks that follow them find nothing;
 4. a search without gradients: it must not find what they missed.
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_evaluation.py --data mnist.npz --n-train 1000 --n-test 200 --eps 0.08
 """
@@ -106,8 +106,8 @@ print(f"planted: found {found} of {len(X[:10])}")
 # ----------------------
 #
 # Rounding the outputs of the machine hardly changes its predictions, and makes its gradient zero
-# everywhere. Followed alone, such a gradient finds nothing. The worst case reports it, and so it does
-# of gradients that point elsewhere: its search without gradients then finds what they missed.
+# everywhere, so that an attack that follows it finds nothing. The worst case reports this. It also
+# reports gradients that point elsewhere: its search without gradients finds what they missed.
 
 
 def no_gradient(X, cotangents):

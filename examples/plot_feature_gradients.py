@@ -1,13 +1,13 @@
 """
-===============================
-What features look like
-===============================
+=================================
+Gradients of features at an image
+=================================
 
-A feature is seen through its gradient at an image. The first few are alike in all architectures
-and mean something to us; deep in the spectrum lie features that predict the class, look like
-noise, and have no robustness at all (Fig. 1, 2 left and 4 of the paper).
+A feature is visualised by its gradient at an image. The first few features are similar for all
+architectures and interpretable. Deep in the spectrum there are features that predict the class,
+look like noise, and are not robust at all (Fig. 1, 2 left and 4 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_feature_gradients.py --data cifar.npz --eps 0.031 --image 1
 """
@@ -55,8 +55,8 @@ FeatureGradientDisplay.from_estimator(decomposers, x, image_shape=data.image_sha
 plt.savefig(f"{options.output}_top.png", dpi=150)
 
 # %%
-# One perturbation, taken apart (Fig. 1). With two classes the gradient of the loss is a sum over
-# features.
+# The decomposition of one perturbation (Fig. 1). For two classes, the gradient of the loss is a sum
+# over features.
 
 decomposer = SpectralFeatureDecomposer(options.kernels[0]).fit(data.X_train, data.y_train)
 PerturbationDecompositionDisplay.from_estimator(
@@ -70,13 +70,13 @@ PerturbationDecompositionDisplay.from_estimator(
 plt.savefig(f"{options.output}_perturbation.png", dpi=150)
 
 # %%
-# The search for useful, non-robust features (Fig. 4): score the whole spectrum, keep those the
-# attack drives to (almost) nothing, and sort them by accuracy.
+# The search for useful, non-robust features (Fig. 4): score the whole spectrum, keep the features
+# whose accuracy under attack is almost 0, and sort them by accuracy.
 
 scores = decomposer.score_features(data.X_test, data.y_test, eps=options.eps)
 _, counts = np.unique(data.y_test, return_counts=True)
 chance = counts.max() / counts.sum()
-# The first twentieth of the spectrum is where robust features lie.
+# Robust features lie in the first twentieth of the spectrum, which is left out.
 deep = np.arange(len(scores.usefulness)) >= len(scores.usefulness) // 20
 non_robust = np.flatnonzero(deep & (scores.robustness < 0.05))
 found = non_robust[np.argsort(-scores.usefulness[non_robust])][: options.n_deep]

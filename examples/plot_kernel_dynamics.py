@@ -3,11 +3,11 @@
 The kernel of a network through adversarial training
 =====================================================
 
-The same network trained on clean images, against FGSM and against PGD, while its tangent kernel
-is recorded after every epoch: how far it moves, how it rotates, grows and concentrates (Fig. 5,
-6, 13, 14 and 15 of the paper).
+The same network is trained on clean images, against FGSM and against PGD, while its tangent
+kernel is recorded after every epoch. The figure shows how far the kernel moves, and how it
+rotates, grows and concentrates (Fig. 5, 6, 13, 14 and 15 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_kernel_dynamics.py --data mnist.npz --n-train 5000 --eps 0.3
 """
@@ -63,7 +63,7 @@ architecture = CIFARConvNet if data.image_shape[2] == 3 else MNISTConvNet
 module = architecture(n_outputs, image_shape=tuple(data.image_shape))
 
 # %%
-# The kernel is taken between a few training images of every class.
+# The kernel is computed between a few training images of every class.
 
 share = options.kernel_samples // len(classes)
 if share * len(classes) * n_outputs < max(options.top):
@@ -75,8 +75,8 @@ if share * len(classes) * n_outputs < max(options.top):
 batch = np.concatenate([np.flatnonzero(data.y_train == label)[:share] for label in classes])
 
 # %%
-# Train, and record. Where training is adversarial, so is the batch of the kernel: it is attacked
-# anew at every checkpoint.
+# Train and record. If training is adversarial, the batch of the kernel is attacked again at every
+# checkpoint.
 
 step = options.eps / 3 if options.eps_step is None else options.eps_step
 adversaries = {
@@ -117,7 +117,8 @@ for name in options.training:
     )
 
 # %%
-# What the paper says of them, in numbers. The later half of training shows who has settled.
+# The observations of the paper, in numbers. The later half of training shows which kernels have
+# settled.
 
 p = options.top[-1]
 print(f"\n{'':<9} {'moves':>8} {'norm':>9} {'top ' + str(p):>7} {'rotation':>9}")
@@ -150,8 +151,8 @@ if {"standard", "pgd"} <= trackers.keys():
     )
 
 # %%
-# Distances above; below them concentration, and the path in polar coordinates, of the whole
-# kernel and of its top eigenspace.
+# The figure shows distances at the top, and below them concentration and the path in polar
+# coordinates, both of the whole kernel and of its top eigenspace.
 
 n = len(trackers)
 figure = plt.figure(figsize=(4.2 * max(n, 3), 11), layout="constrained")

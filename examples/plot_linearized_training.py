@@ -3,11 +3,12 @@
 Linearised adversarial training
 ==========================================
 
-At some epoch the network is replaced by its first-order expansion around the weights it has, and
-adversarial training goes on, attacks included. It does not collapse; the earlier it is done, the
-larger the gap between clean and robust accuracy (Fig. 16 of the paper).
+At a given epoch the network is replaced by its first-order expansion around the current weights,
+and adversarial training continues with the expansion, including the attacks. Training does not
+collapse; the earlier the network is linearised, the larger is the gap between clean and robust
+accuracy (Fig. 16 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_linearized_training.py --data mnist.npz --n-train 5000 --eps 0.3
 """
@@ -49,7 +50,7 @@ architecture = CIFARConvNet if data.image_shape[2] == 3 else MNISTConvNet
 module = architecture(1 if n_classes == 2 else n_classes, image_shape=tuple(data.image_shape))
 
 # %%
-# One run for each epoch of linearisation.
+# Train once for each epoch of linearisation.
 
 figure, axes = plt.subplots(
     1, len(options.linearize_at), figsize=(4.5 * len(options.linearize_at), 3.6),

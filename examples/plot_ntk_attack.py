@@ -3,11 +3,11 @@
 Fooling an infinitely wide network, in closed form
 ====================================================
 
-An infinitely wide network is fitted, then attacked with one gradient step (FGSM) and with
-ten (PGD-10), as in the paper, and by the worst case of several attacks, which is how robust it
-is. All of it comes from its neural tangent kernel: no network is trained.
+An infinitely wide network is fitted, then attacked with one gradient step (FGSM) and with ten
+(PGD-10), as in the paper, and with the worst case of several attacks, which tells how robust it
+is. Everything is computed from its neural tangent kernel; no network is trained.
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_ntk_attack.py --data mnist.npz --n-train 1000 --n-test 300 --eps 0.3
 """
@@ -59,7 +59,7 @@ print(f"Gram matrix: trace {trace:.4f}, Frobenius norm {norm:.4f}")
 del gram
 
 # %%
-# The attack needs the outputs and their input gradient, both matrix products.
+# The attack needs the outputs and their input gradient; both are matrix products.
 
 attacks = {
     "FGSM": NTKAttack(classifier, eps=options.eps, verbose=1),
@@ -75,7 +75,7 @@ for name, accuracy in accuracies.items():
     print(f"{name:<10} {accuracy:>8.3f}")
 
 # %%
-# Originals, what the attack adds, and what comes out, titled with the predictions.
+# Original images, perturbations and adversarial examples, with the predictions as titles.
 
 for attack in attacks.values():
     attack.set_params(verbose=0)

@@ -3,11 +3,11 @@
 Which features of a network are robust?
 ===========================================
 
-The eigenvectors of a network's tangent kernel are its features. Each is a classifier of its own:
-its accuracy is its usefulness, its accuracy under an attack on itself its robustness. Robust
-features lie at the top of the spectrum (Fig. 2 right, 8 and 9 of the paper).
+The eigenvectors of a network's tangent kernel are its features. Each feature is a classifier:
+its accuracy is called its usefulness, and its accuracy under an attack on itself is called its
+robustness. Robust features lie at the top of the spectrum (Fig. 2 right, 8 and 9 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_robust_features.py --data cifar.npz --eps 0.031 --kernels fc1 fc2 conv1
 """
@@ -42,7 +42,7 @@ data = load_images(
 )
 
 # %%
-# One partial eigendecomposition a kernel; all features are scored in one pass.
+# Each kernel takes one partial eigendecomposition; all features are scored in one pass.
 
 figure, axes = plt.subplots(
     1,
@@ -66,7 +66,7 @@ for kernel, ax in zip(options.kernels, axes[0], strict=True):
     )
     scored = time.perf_counter()
     robustness = display.robustness
-    # Without two different values there is no correlation.
+    # The correlation is undefined if all values are equal.
     varies = np.ptp(robustness) > 0
     correlation = spearmanr(np.arange(n_features), robustness).statistic if varies else 0.0
     print(

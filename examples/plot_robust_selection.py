@@ -3,11 +3,11 @@
 Robust features alone are not enough
 =======================================
 
-Features are ranked by robustness on a validation split, and a kernel machine is made of the r
-most robust. Its accuracy, clean and under attacks made from itself and from the full kernel, is
-drawn against r (Fig. 10 and 11 of the paper).
+Features are ranked by robustness on a validation split, and a kernel machine is made from the r
+most robust ones. Its accuracy is plotted against r, on clean images and under attacks made from
+the machine itself and from the full kernel (Fig. 10 and 11 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_robust_selection.py --data cifar.npz --n-train 2000 --eps 0.031
 """
@@ -55,7 +55,7 @@ display = RobustSelectionDisplay.from_estimator(
 )
 
 # %%
-# The table and the picture.
+# The table and the figure.
 
 names = list(display.curves)
 print("\n" + f"{'r':>6} " + " ".join(f"{name:>16}" for name in names))

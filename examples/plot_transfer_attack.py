@@ -4,17 +4,17 @@ Attacks made before training fool the trained network
 ==================================================================
 
 A wide two-layer network is trained by gradient descent. Adversarial examples made from its
-kernel alone, at the matching time of gradient flow, resemble the network's own and fool it as
-well (Fig. 3 and 7 of the paper).
+kernel alone, at the matching time of gradient flow, resemble the network's own examples and fool
+the network as well (Fig. 3 and 7 of the paper).
 
-Runs on scikit-learn's built-in digits; real images take a file::
+By default the example runs on scikit-learn's digits; other images are read from a file::
 
     python examples/plot_transfer_attack.py --data cifar.npz --n-train 500 --eps 0.031
 """
 
 # %%
 # Options, and the data. Centring the inputs removes the one huge eigenvalue of the kernel, which
-# is what makes training slow.
+# makes training slow.
 
 import argparse
 import time
@@ -52,7 +52,7 @@ clip_values = (-mean, 1 - mean)  # pixels stay between black and white
 n_classes = len(np.unique(data.y_train))
 
 # %%
-# The largest stable step is 2 over the largest eigenvalue of the kernel divided by n.
+# The largest stable step is 2 n divided by the largest eigenvalue of the kernel.
 
 n = len(X_train)
 rate = options.learning_rate
@@ -65,7 +65,7 @@ checkpoints = np.unique(
 ).tolist()
 
 # %%
-# Train, stop, compare.
+# Train, stop at each checkpoint, and compare.
 
 curves = {}
 for width in options.widths:
