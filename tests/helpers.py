@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Helpers that the tests of several rooms share."""
 
 import os
 
@@ -14,7 +14,7 @@ def gaussian(*shape, seed=0):
 
 
 def central_differences(function, X, step=1e-3):
-    """Gradient (m, d, ...) of a function from rows (m, d) to numbers (m, ...); fourth order."""
+    """Gradient (m, d, ...), of fourth order, of a function from rows (m, d) to numbers (m, ...)."""
 
     def derivative(shift):
         near = function(X + shift) - function(X - shift)
@@ -25,7 +25,7 @@ def central_differences(function, X, step=1e-3):
 
 
 class Compilations:
-    """Counts what XLA compiles within a with statement."""
+    """Counts the compilations of XLA within a with statement."""
 
     def __enter__(self):
         self.count = 0
@@ -40,13 +40,13 @@ class Compilations:
 
 
 class SmallBlocks(FullyConnectedNTK):
-    """A kernel of which already a few samples make several blocks, to be shared among workers."""
+    """A kernel with blocks so small that a few samples give several of them."""
 
     block_size = 16
 
 
 class ProcessNumbers(SmallBlocks):
-    """In place of a kernel's values, the process that computed each."""
+    """A kernel whose values are the ids of the processes that compute them."""
 
     def _gram(self, X, Z):
         return np.full((len(X), len(X if Z is None else Z)), float(os.getpid()))

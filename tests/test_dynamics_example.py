@@ -1,4 +1,4 @@
-"""The example of kernel dynamics runs, writes its picture, and goes on from what it kept."""
+"""The example of kernel dynamics runs, writes its figure, and resumes from recorded kernels."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def run(directory, *options):
     environment = os.environ | {
         "MPLBACKEND": "Agg",
         "PYTHONPATH": str(ROOT),
-        # Compiling is most of what so short a run does.
+        # Compilation takes most of the time of so short a run.
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""The examples on kernels run on tiny data, and write the pictures they promise."""
+"""The examples on kernels run on tiny data and write their figures."""
 
 import os
 import subprocess
@@ -88,7 +88,7 @@ def test_colour_images_from_a_file(tmp_path):
 
 
 def test_no_useful_feature_without_robustness(tmp_path):
-    # Without an attack every feature is as robust as it is useful.
+    # Without an attack, the robustness of every feature equals its usefulness.
     options = [*TINY, "--kernels", "fc1", "--eps", "0", "--output", "gradients"]
     result = run("feature_gradients", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

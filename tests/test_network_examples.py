@@ -1,4 +1,4 @@
-"""The examples on networks run, and write the picture they promise."""
+"""The examples on networks run and write their figure."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def test_example_writes_its_picture(tmp_path, name, options, says):
     environment = os.environ | {
         "MPLBACKEND": "Agg",
         "PYTHONPATH": str(ROOT),
-        # Compiling is most of what so short a run does.
+        # Compilation takes most of the time of so short a run.
         "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
     }
     result = subprocess.run(

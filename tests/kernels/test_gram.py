@@ -158,7 +158,7 @@ def test_precomputed_matrices_serve_too():
     clf = NTKClassifier("precomputed", solver="cg", alpha=0.1, random_state=0).fit(gram, y)
     expected = NTKClassifier("fc1", alpha=0.1).fit(X, y)
     assert_allclose(clf.decision_function(gram), expected.decision_function(X), atol=1e-6)
-    with pytest.raises(ValueError, match="solver='cholesky' and 'cg' do not make"):
+    with pytest.raises(ValueError, match="solver='cholesky' and 'cg' do not compute"):
         clf.at_time(0.5)
 
 
