@@ -1,7 +1,7 @@
-r"""How kernels differ: distances, polar coordinates, concentration (Eq. 12, 13).
+r"""Comparison of kernels: distances, polar coordinates, concentration (Eq. 12, 13).
 
-Kernels that are almost the same are what a lazy network has, and ``1 - cos`` of them is rounding
-error. So everything here goes by differences of kernels of unit norm:
+The kernels of a lazy network are almost equal, so that ``1 - cos`` of them is rounding error.
+All functions here therefore use differences of kernels of unit norm:
 :math:`1 - \cos(K, L) = |K / |K| - L / |L||^2 / 2`.
 """
 
@@ -27,21 +27,21 @@ __all__ = [
     "top_eigenpairs",
 ]
 
-#: Smallest matrix for which Lanczos iteration beats reducing the whole of it.
+#: Smallest matrix for which Lanczos iteration is faster than reducing the whole matrix.
 _LANCZOS_SIZE = 200
-#: Eigenvalues closer than this, relative to the largest, count as one of several vectors.
+#: Eigenvalues closer than this, relative to the largest, count as one repeated eigenvalue.
 _MULTIPLE = 1e-10
 
 
 def as_kernel(K: ArrayLike, name: str) -> NDArray:
-    """Give a square matrix in float64.
+    """Return a square matrix in float64.
 
     Raises
     ------
     ValueError
-        If it is not square, or not finite.
+        If the matrix is not square, or not finite.
     TypeError
-        If it does not hold real numbers.
+        If the matrix does not hold real numbers.
     """
     K = np.asarray(K)
     if K.ndim != 2 or K.shape[0] != K.shape[1] or K.shape[0] == 0:
@@ -54,12 +54,12 @@ def as_kernel(K: ArrayLike, name: str) -> NDArray:
 
 
 def normalize(kernel: NDArray) -> tuple[float, NDArray]:
-    """Frobenius norm of a kernel, and the kernel divided by it; a zero kernel stays as it is."""
+    """Frobenius norm of a kernel, and the kernel divided by it; a zero kernel is not divided."""
     largest = float(np.abs(kernel).max())
     if largest == 0:
         return 0.0, kernel
-    scaled = kernel / largest  # so that no square overflows, or all of them vanish
-    # Not by BLAS, whose rounding of a dot product depends on the number of its threads.
+    scaled = kernel / largest  # so that squares neither overflow nor all underflow
+    # Not by BLAS: its rounding of a dot product depends on the number of threads.
     length = float(np.sqrt(np.square(scaled).sum()))
     return largest * length, scaled / length
 
@@ -75,9 +75,9 @@ def pairwise_distances(products: NDArray, norms: NDArray) -> NDArray:
     Parameters
     ----------
     products : ndarray of shape (T, T)
-        Frobenius products of D_t, the kernels of unit norm less the first of them.
+        Frobenius products of D_t, the kernels of unit norm minus the first of them.
     norms : ndarray of shape (T,)
-        Norms that the kernels had.
+        Norms of the kernels before they were normalised.
 
     Returns
     -------
@@ -92,23 +92,23 @@ def pairwise_distances(products: NDArray, norms: NDArray) -> NDArray:
 
 
 def polar_from_distances(distances: NDArray, norms: NDArray) -> tuple[NDArray, NDArray]:
-    r"""Radius and angle of every kernel as seen from the first (Eq. 13).
+    r"""Radius and angle of every kernel relative to the first (Eq. 13).
 
-    Of two kernels, :math:`|K - L|^2 = (|K| - |L|)^2 + 2 |K| |L| d(K, L)`.
+    For two kernels, :math:`|K - L|^2 = (|K| - |L|)^2 + 2 |K| |L| d(K, L)`.
 
     Parameters
     ----------
     distances : ndarray of shape (T,)
-        Kernel distance of each to the first, in order of time.
+        Distance of each kernel to the first, in order of time.
     norms : ndarray of shape (T,)
-        Norm of each.
+        Norm of each kernel.
 
     Returns
     -------
     radius : ndarray of shape (T,)
-        |K_t - K_0| / |K_final - K_0|; 0 throughout if the kernel ends where it began.
+        |K_t - K_0| / |K_final - K_0|; 0 throughout if the last kernel equals the first.
     angle : ndarray of shape (T,)
-        In radians.
+        Angle to the first kernel in radians.
     """
     turned = np.sqrt(2 * distances) * np.sqrt(norms) * np.sqrt(norms[0])
     moved = np.hypot(norms - norms[0], turned)
@@ -129,7 +129,7 @@ def top_eigenpairs(kernel: NDArray, p: int) -> tuple[NDArray, NDArray]:
     scale = np.abs(kernel).max() or 1.0
     kernel = kernel / scale
     pairs = None
-    # A matrix of zeros has nothing to start from: some ARPACKs go on from a place of their own.
+    # ARPACK cannot start on a matrix of zeros; some versions then choose another start.
     if n >= _LANCZOS_SIZE and p < n // 4 and kernel.any():
         with blas_threads_for(kernel.nbytes):
             pairs = _distinct_by_lanczos(kernel, p)
@@ -140,12 +140,12 @@ def top_eigenpairs(kernel: NDArray, p: int) -> tuple[NDArray, NDArray]:
 
 
 def _distinct_by_lanczos(kernel: NDArray, p: int) -> tuple[NDArray, NDArray] | None:
-    """Largest p eigenpairs, ascending; None unless there is no doubt that they are those.
+    """Largest p eigenpairs, ascending; None if they may not be the largest.
 
-    Lanczos iteration sees an eigenvalue of several eigenvectors once, and the kernel of a wide
-    network with k outputs has little else: each of its eigenvalues comes almost k times.
+    Lanczos iteration finds only one eigenvector of a repeated eigenvalue, and almost every
+    eigenvalue of the kernel of a wide network with k outputs is repeated k times.
     """
-    # A fixed start, so that the same kernel always has the same eigenvectors.
+    # A fixed start, so that equal kernels get the same eigenvectors.
     start = np.random.default_rng(0).uniform(-1, 1, len(kernel))
     try:
         values, vectors = eigsh(kernel, k=p, which="LA", v0=start)
@@ -160,16 +160,16 @@ def _distinct_by_lanczos(kernel: NDArray, p: int) -> tuple[NDArray, NDArray] | N
         overlooked = eigsh(
             rest, k=1, which="LA", v0=start[::-1], tol=1e-6, return_eigenvectors=False
         )
-    except ArpackError:  # no convergence, or nothing to start with
+    except ArpackError:  # no convergence, or a starting vector that is mapped to 0
         return None
     return None if overlooked[0] > values[0] - margin else (values, vectors)
 
 
 def top_distances(values: NDArray, vectors: NDArray) -> tuple[NDArray, NDArray]:
-    r"""Compare kernels cut down to their top p eigenpairs with the first, none of them formed.
+    r"""Compare kernels truncated to their top p eigenpairs with the first, without forming them.
 
-    With :math:`[V, W] = QR`, the difference
-    :math:`V L V^T - W M W^T` has the norm of :math:`R \, diag(L, -M) R^T`.
+    With :math:`[V, W] = QR`, the difference :math:`V L V^T - W M W^T` has the same norm as
+    :math:`R \, diag(L, -M) R^T`.
 
     Parameters
     ----------
@@ -179,9 +179,9 @@ def top_distances(values: NDArray, vectors: NDArray) -> tuple[NDArray, NDArray]:
     Returns
     -------
     distances : ndarray of shape (T,)
-        Kernel distance of each to the first.
+        Distance of each truncated kernel to the first.
     norms : ndarray of shape (T,)
-        Norm of each.
+        Norm of each truncated kernel.
     """
     norms, units = zip(*map(normalize, values), strict=True)
     distances = np.zeros(len(values))

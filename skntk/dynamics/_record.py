@@ -1,4 +1,4 @@
-"""Results that follow from recorded kernels, wherever these are kept."""
+"""Results computed from recorded kernels, wherever these are stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._stores import Checkpoint, KernelStore
 
 __all__ = ["KernelRecord"]
 
-#: Bytes of kernels read into memory at a time, twice, for their products.
+#: Bytes of each of the two blocks of kernels that are in memory for their products.
 _BLOCK_BYTES = 256 * 2**20
 
 
@@ -42,14 +42,14 @@ def _summary(checkpoint: Checkpoint) -> _Summary:
 
 
 class KernelRecord:
-    """Kernels by step, and the results that follow from them.
+    """Kernels by step, and the results computed from them.
 
-    Of each kernel its norm and top eigenpairs are in memory. All results are in float64.
+    The norm and top eigenpairs of each kernel are kept in memory. All results are in float64.
 
     Parameters
     ----------
     store : KernelStore
-        Where the kernels are, and perhaps some are already.
+        Store of the kernels, which may already contain some.
     top : tuple of int
         Sizes p of the top eigenspaces that are followed.
     """
@@ -67,11 +67,11 @@ class KernelRecord:
         return len(self._summaries)
 
     def network(self, step: int) -> str:
-        """Digest of the network that a kernel is of."""
+        """Digest of the network whose kernel was recorded at a step."""
         return self._summaries[step].network
 
     def add(self, step: int, kernel: NDArray, network: str) -> None:
-        """Keep a kernel, with a digest of the network it is of."""
+        """Store a kernel together with a digest of its network."""
         values, vectors = top_eigenpairs(kernel.astype(np.float64, copy=False), max(self.top))
         checkpoint = Checkpoint(kernel, values, vectors, network)
         with self.store.writing():
@@ -119,7 +119,7 @@ class KernelRecord:
 
     @property
     def polar_radius_(self) -> NDArray:
-        """Distance from the first kernel, in units of the last one's (T,), Eq. 13."""
+        """Distance (T,) to the first kernel, relative to that of the last kernel, Eq. 13."""
         return polar_from_distances(self._distances[0], self.frobenius_norm_)[0]
 
     @property
@@ -140,14 +140,14 @@ class KernelRecord:
     def _stacked(self, name: str) -> NDArray:
         if not self._summaries:
             raise NotFittedError(
-                "Nothing was recorded yet; fit a network with this tracker among its callbacks, "
-                "or call record."
+                "Nothing was recorded yet; fit a network that has this tracker as a callback, or "
+                "call record."
             )
         return np.stack([getattr(self._summaries[step], name) for step in self.steps_.tolist()])
 
     @cached_property
     def _distances(self) -> NDArray:
-        """All pairwise distances, from blocks of the one product of all kernels with all."""
+        """All pairwise distances, from the products of all pairs of kernels, in blocks."""
         norms = self.frobenius_norm_
         steps = self.steps_.tolist()
         first = self._unit_kernels(steps[:1])

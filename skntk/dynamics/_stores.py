@@ -1,4 +1,4 @@
-"""Where recorded kernels are kept: in memory or in a directory, behind one interface."""
+"""Stores of recorded kernels, in memory or in a directory, behind one interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEP_NAME = re.compile(r"step-[0-9]{10,}")
 
 
 class Checkpoint(NamedTuple):
-    """A kernel, its top eigenpairs, and a digest of the network that it is of."""
+    """A kernel, its top eigenpairs, and a digest of its network."""
 
     kernel: NDArray
     eigenvalues: NDArray
@@ -27,19 +27,19 @@ class Checkpoint(NamedTuple):
 
 
 class KernelStore(Protocol):
-    """The interface of a place where kernels are kept."""
+    """The interface of a store of kernels."""
 
     def writing(self) -> AbstractContextManager:
-        """Context in which nobody else writes to it."""
+        """Context in which no other process writes to the store."""
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint; one that is there is never replaced."""
+        """Store a checkpoint; an existing one is never replaced."""
 
     def load(self, step: int) -> Checkpoint:
-        """Checkpoint of a step that is there."""
+        """Return the checkpoint of a step, which must exist."""
 
     def checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
-        """Step and checkpoint of all that can be read, with a warning for what cannot."""
+        """Steps and checkpoints that can be read; warn for each that cannot."""
 
 
 class MemoryStore:
@@ -49,19 +49,19 @@ class MemoryStore:
         self._checkpoints: dict[int, Checkpoint] = {}
 
     def writing(self) -> AbstractContextManager:
-        """Nobody else has it."""
+        """Context without a lock, since no other process can write to the store."""
         return nullcontext()
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
+        """Store a checkpoint; an existing one is never replaced."""
         self._checkpoints.setdefault(step, checkpoint)
 
     def load(self, step: int) -> Checkpoint:
-        """Checkpoint of a step."""
+        """Return the checkpoint of a step."""
         return self._checkpoints[step]
 
     def checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
-        """All of them."""
+        """Steps and checkpoints."""
         return iter(self._checkpoints.items())
 
 
@@ -77,7 +77,7 @@ class DirectoryStore:
         self._snapshots = snapshots
 
     def writing(self) -> AbstractContextManager:
-        """Hold the directory's lock."""
+        """Context that holds the lock of the directory."""
         return self._snapshots.writing()
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
@@ -91,12 +91,12 @@ class DirectoryStore:
         return _checkpoint(arrays, facts)
 
     def checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
-        """Read all of them, one at a time."""
+        """Read all checkpoints, one at a time."""
         for name in filter(_STEP_NAME.fullmatch, self._snapshots.names()):
             try:
                 checkpoint = _checkpoint(*self._snapshots.load(name))
             except SnapshotError as error:
-                warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=4)
+                warnings.warn(f"{error} It is ignored.", RuntimeWarning, stacklevel=4)
             else:
                 yield int(name.removeprefix("step-")), checkpoint
 
@@ -109,4 +109,4 @@ def _checkpoint(arrays: dict[str, NDArray], facts: dict[str, Any]) -> Checkpoint
     try:
         return Checkpoint(**arrays, network=facts["network"])
     except (TypeError, KeyError) as error:
-        raise SnapshotError(f"A checkpoint has other contents than a kernel's: {error}.") from error
+        raise SnapshotError(f"A checkpoint does not contain a kernel: {error}.") from error

@@ -1,4 +1,4 @@
-"""Kernels of a network at checkpoints of its training, and what they say together."""
+"""A recorder of the tangent kernel of a network at checkpoints of its training."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from ._stores import DirectoryStore, KernelStore, MemoryStore
 
 __all__ = ["KernelDynamicsTracker"]
 
-#: What the settings of a directory begin with, so that no other version's are misread.
+#: Format of the settings in a directory, so that those of other versions are not misread.
 _FORMAT = "skntk kernel dynamics 1"
 
 
 def _result(name: str) -> property:
-    """Property that a tracker has from its record of kernels."""
+    """Property that a tracker takes from its record of kernels."""
     return property(attrgetter(f"_recorded.{name}"), doc=getattr(KernelRecord, name).__doc__)
 
 
@@ -46,8 +46,8 @@ class KernelDynamicsTracker:
     r"""Record the tangent kernel of a network through its training (Sec. 5, App. E).
 
     The kernel is the empirical one on a fixed reference batch, between all N inputs and k
-    outputs. Where training is adversarial the batch is attacked anew at every checkpoint,
-    as the training batches are. Give it to a network as a callback::
+    outputs. If training is adversarial, the batch is attacked again at every checkpoint, as
+    the training batches are. Pass the tracker to a network as a callback::
 
         clf.set_callbacks(tracker).fit(X, y)
 
@@ -56,22 +56,23 @@ class KernelDynamicsTracker:
     Parameters
     ----------
     X : array-like of shape (N, d)
-        Reference batch; for `record`, (N, ...) as the network takes it. A hundred samples
-        of ten outputs give kernels of 1000 x 1000.
+        Reference batch; for `record`, of any shape (N, ...) that the network accepts. A hundred
+        samples and ten outputs give kernels of 1000 x 1000.
     y : array-like of shape (N,), default=None
-        Its labels, needed where it is attacked; for `record`, indices of outputs.
+        Labels of the batch, required if it is attacked; for `record`, indices of outputs.
     every : int, default=1
-        Epochs between checkpoints. The first and the last network are always recorded.
+        Number of epochs between checkpoints. The first and the last network are always recorded.
     adversary : AdversarialTraining, default=None
-        The attack on the batch. None: that of the network's own training, if any.
+        Adversary that attacks the batch. If None, the one of the network's own training, if any.
     top : tuple of int, default=(10, 20)
         Sizes p of the top eigenspaces that are followed.
     directory : path, default=None
-        Where kernels are kept, as .npz and .json; None: in memory. What has been recorded
-        survives whatever happens to the process.
+        Directory in which kernels are stored as .npz and .json files, so that they survive the
+        process. If None, kernels are kept in memory.
     resume : bool, default=False
-        Whether a directory that already holds checkpoints may be used. Training is then
-        repeated and its recorded part is checked against them, not computed again.
+        Whether a directory that already holds checkpoints may be used. Training is then repeated,
+        unless the network resumes from a `checkpoint` of its own. Networks that were recorded are
+        compared with the new ones, and their kernels are not computed again.
 
     Attributes
     ----------
@@ -80,9 +81,9 @@ class KernelDynamicsTracker:
     distances_ : ndarray of shape (T, T)
         Pairwise kernel distances, Eq. 12.
     polar_radius_, polar_angle_ : ndarray of shape (T,)
-        Eq. 13; angles in radians.
+        Polar coordinates relative to the first kernel, Eq. 13; angles are in radians.
     top_polar_radius_, top_polar_angle_ : dict of int to ndarray of shape (T,)
-        The same for every kernel cut down to its top p eigenpairs.
+        The same for kernels truncated to their top p eigenpairs.
     concentration_ : dict of int to ndarray of shape (T,)
         Share of the squared Frobenius norm in the top p eigenvalues.
     frobenius_norm_ : ndarray of shape (T,)
@@ -92,9 +93,9 @@ class KernelDynamicsTracker:
 
     Notes
     -----
-    A checkpoint costs one empirical kernel and its top eigenpairs. The rest is computed when
-    it is first asked for, from one product of the (T, (N k)^2) matrix of kernels with
-    itself, of which only blocks are in memory if there is a directory.
+    A checkpoint costs one empirical kernel and its top eigenpairs. Distances are computed on first
+    access, by one product of the (T, (N k)^2) matrix of kernels with itself. With a directory,
+    only blocks of that matrix are in memory.
 
     Examples
     --------
@@ -122,13 +123,14 @@ class KernelDynamicsTracker:
         directory: Any = None,
         resume: bool = False,
     ):
-        # A copy: the batch is to stay as it is, whatever becomes of the caller's.
+        # A copy, so that the caller cannot change the batch.
         options: Any = {"order": "C", "copy": True, "allow_nd": True, "input_name": "X"}
         self.X = check_array(X, dtype=[np.float64, np.float32], **options)
         self.y = None if y is None else np.array(y)
         if self.y is not None and self.y.shape != (len(self.X),):
             raise ValueError(
-                f"X has {len(self.X)} samples and y has shape {self.y.shape}; give a label each."
+                f"X has {len(self.X)} samples and y has shape {self.y.shape}; give one label per "
+                "sample."
             )
         self.n_samples = len(self.X)
         self.labels = None if self.y is None else _as_json(self.y)
@@ -138,7 +140,7 @@ class KernelDynamicsTracker:
             self._check_adversary(adversary)
         self.top = _check_top(top)
         check_boolean("resume", resume)
-        # With the names of its features, where it came with them: scikit-learn compares them.
+        # The names of features are kept, since scikit-learn compares them.
         frame: Any = X
         self._framed = partial(framed_like, frame[:0] if hasattr(X, "columns") else None)
         store: KernelStore = MemoryStore()
@@ -149,7 +151,7 @@ class KernelDynamicsTracker:
 
     @classmethod
     def load(cls, directory: Any) -> KernelDynamicsTracker:
-        """Read what was recorded in a directory.
+        """Load the kernels that were recorded in a directory.
 
         Parameters
         ----------
@@ -158,14 +160,14 @@ class KernelDynamicsTracker:
         Returns
         -------
         tracker : KernelDynamicsTracker
-            For its results only: to go on recording, make one with the same `X` and
-            ``resume=True``.
+            A tracker that only gives results. To continue recording, make one with the same
+            `X` and ``resume=True``.
 
         Raises
         ------
         SnapshotError
-            If nothing in the directory can be read. A checkpoint that is damaged is left
-            out with a warning that names it.
+            If nothing in the directory can be read. A damaged checkpoint is ignored, with a
+            warning that names it.
         """
         snapshots = SnapshotStore.open(directory)
         settings = snapshots.settings
@@ -214,8 +216,8 @@ class KernelDynamicsTracker:
         Parameters
         ----------
         apply_fn : callable
-            ``apply_fn(params, x)`` gives outputs (n, k) for inputs like `X`. Pass the same
-            function every time, or it is compiled every time.
+            ``apply_fn(params, x)`` returns outputs (n, k) for inputs like `X`. Pass the same
+            function every time, since each function is compiled separately.
         params : tree of arrays
             Parameters at this step. Every array counts as trained, so leave out those that
             are not: ``lambda params, x: module.apply({"params": params, **frozen}, x)``.
@@ -225,7 +227,7 @@ class KernelDynamicsTracker:
         self._check_can_record()
         if not callable(apply_fn):
             raise TypeError(f"apply_fn={apply_fn!r} must be a function of (params, x).")
-        # A training state counts its steps in an array.
+        # Flax's TrainState counts its steps in an array.
         step = check_integer("step", step.item() if hasattr(step, "item") else step, low=0)
         refuse_untrainable(params)
         params = as_numpy(params, self.X.dtype)
@@ -245,21 +247,23 @@ class KernelDynamicsTracker:
     # --- scikit-learn's fit callback -----------------------------------------------------
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Check, before training, that the batch suits the network."""
+        """Check, before training, that the batch fits the network."""
         self._check_can_record()
         if not hasattr(estimator, "empirical_ntk"):
             raise TypeError(
                 f"{type(estimator).__name__} has no empirical_ntk to record; set the tracker as a "
-                "callback of a FlaxClassifier itself."
+                "callback of the FlaxClassifier itself."
             )
         if self.X.ndim != 2:
-            raise ValueError(f"X has shape {self.X.shape}; an estimator takes (N, d).")
+            raise ValueError(
+                f"X has shape {self.X.shape}; give rows of shape (N, d) for an estimator."
+            )
         if self._adversary_of(estimator) is not None and self.y is None:
             raise ValueError("y=None, but training is adversarial; give the labels of X.")
         self._writing.enter_context(self._recorded.store.writing())
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Let others write to the directory."""
+        """Release the lock of the directory."""
         self._writing.close()
 
     def on_fit_task_begin(
@@ -316,7 +320,7 @@ class KernelDynamicsTracker:
     def _record(
         self, step: int, n_outputs: int, network: str, kernel: Callable[[], NDArray]
     ) -> None:
-        """Record a kernel unless it is there already; `network` is a digest of what it is of."""
+        """Record a kernel unless the step was recorded; `network` is a digest of the network."""
         if step in self._recorded:
             if self._recorded.network(step) != network:
                 raise SnapshotError(
@@ -329,16 +333,19 @@ class KernelDynamicsTracker:
                 f"top={self.top} asks for {max(self.top)} eigenvalues of a kernel of "
                 f"{self.n_samples * n_outputs} rows; give more samples, or smaller values."
             )
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
             K = kernel()
         if not np.isfinite(K).all():
-            raise ValueError(f"The kernel at step {step} holds NaN or infinity; did it diverge?")
+            raise ValueError(
+                f"The kernel at step {step} holds NaN or infinity; lower the learning rate if "
+                "training diverged."
+            )
         self._recorded.add(step, K, network)
 
     def _check_can_record(self) -> None:
         if self.X is None:
             raise ValueError(
-                "This tracker was loaded for its results; to go on recording, make one with the "
+                "This tracker was loaded for its results; to continue recording, make one with the "
                 "same X and resume=True."
             )
 
@@ -372,5 +379,5 @@ def _check_top(top: Any) -> tuple[int, ...]:
 
 
 def _as_json(y: NDArray) -> NDArray:
-    """Labels as JSON can keep them: numbers and strings as they are, all else as text."""
+    """Labels that JSON can store: numbers and strings unchanged, all others as text."""
     return y if y.dtype.kind in "biufU" else np.array([str(label) for label in y.tolist()])

@@ -397,7 +397,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         linearize_at = self.n_epochs_ if self.linearize_at is None else self.linearize_at
         if self.anchor_ is None and linearize_at < self.n_epochs_:
             raise ValueError(
-                f"linearize_at={linearize_at} has passed: {self.n_epochs_} epochs are trained. "
+                f"linearize_at={linearize_at} has passed: {self.n_epochs_} epochs were trained. "
                 "Give a later epoch, or fit anew with warm_start=False."
             )
         before = jax.tree.leaves(self.params_)[0].dtype if jax.tree.leaves(self.params_) else dtype

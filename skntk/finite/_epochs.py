@@ -22,7 +22,7 @@ from ._training import mini_batches, train_epoch
 
 __all__ = ["TrainingMixin"]
 
-#: If the first epoch's loss is this many times that of guessing, training has gone astray.
+#: Ratio of the loss of the first epoch to that of guessing, above which `fit` warns.
 _HOPELESS = 100.0
 
 

@@ -1,4 +1,4 @@
-"""Distances, polar coordinates and top eigenpairs against what they are by definition."""
+"""Distances, polar coordinates and top eigenpairs, compared with their definitions."""
 
 from functools import cache
 
@@ -49,7 +49,7 @@ def truncated(K, p):
 
 
 def by_definition(stack):
-    """Eq. 12 and 13, a pair at a time."""
+    """Eq. 12 and 13, one pair at a time."""
     stack = np.asarray(stack, dtype=np.longdouble)
     norms = [np.sqrt((K * K).sum()) for K in stack]
     distances = np.array(
@@ -76,7 +76,7 @@ def test_definitions(seed, n_kernels, n, dtype):
     np.testing.assert_allclose(norms, [np.linalg.norm(K) for K in stack], rtol=1e-13)
     radius, angle = polar_from_distances(distances[0], norms)
     np.testing.assert_allclose(radius, expected_radius.astype(float), rtol=1e-10)
-    # arccos, of the definition, is what is inaccurate at small angles.
+    # The arccos of the definition is inaccurate at small angles.
     np.testing.assert_allclose(angle, expected_angle.astype(float), rtol=1e-6, atol=2e-9)
     assert radius[0] == angle[0] == 0 and radius[-1] == 1
 
@@ -98,7 +98,7 @@ def test_no_scale_is_too_large_or_too_small(scale):
 
 @given(seeds, st.floats(-12, -1), st.integers(2, 10))
 def test_movements_far_below_rounding_are_measured(seed, exponent, n):
-    """K_t = K_0 + s_t E with E orthogonal to K_0: all of it is known in closed form."""
+    """K_t = K_0 + s_t E, with E orthogonal to K_0: all results are known in closed form."""
     rng = np.random.default_rng(seed)
     K, E = kernels(rng, 2, n)
     E -= np.vdot(E, K) / np.vdot(K, K) * K
@@ -107,7 +107,7 @@ def test_movements_far_below_rounding_are_measured(seed, exponent, n):
     s = np.array([0, 0.25, 0.5, 1]) * size
     distances, norms = all_distances([K + step * E for step in s])
     theta = np.arctan(s)
-    error = 1e-14 / size  # of what K + s E is rounded to
+    error = 1e-14 / size  # rounding of K + s E
     np.testing.assert_allclose(
         distances, 2 * np.sin((theta[:, None] - theta) / 2) ** 2, rtol=1e-9, atol=error * size**2
     )
@@ -152,7 +152,7 @@ def test_zero_kernels():
     radius, angle = polar_from_distances(distances[0], norms)
     np.testing.assert_allclose(radius, [0, 1, 1, 1])
     np.testing.assert_allclose(angle, [0, np.pi / 2, 0, np.pi / 2])
-    # The same from a start at zero, and of eigenpairs.
+    # The same holds if the first kernel is zero, and for eigenpairs.
     distances, norms = all_distances([0 * K, K])
     np.testing.assert_array_equal(distances, [[0, 1], [1, 0]])
     np.testing.assert_array_equal(polar_from_distances(distances[0], norms)[0], [0, 1])
@@ -243,7 +243,7 @@ def special_kernels():
         "classes": np.kron(np.eye(8), np.ones((26, 26))),
         "low rank": kernels(rng, 1, 208, rank=5)[0],
         "constant diagonal": kernels(rng, 1, 208, rank=15)[0] + np.eye(208),
-        # What a network of many channels has: the same kernel for each of its 8 outputs.
+        # As for a network of many channels: the same kernel for each of its 8 outputs.
         "infinite width": np.kron(inputs, np.eye(8)),
         "tiny": 1e-300 * kernels(rng, 1, 208)[0],
         "indefinite": (lambda A: A + A.T)(rng.normal(size=(208, 208))),
@@ -254,7 +254,7 @@ def special_kernels():
 @pytest.mark.parametrize("name", special_kernels())
 @pytest.mark.parametrize("p", [1, 5, 20])
 def test_no_eigenvalue_is_overlooked(name, p):
-    """Lanczos iteration alone sees one eigenvector of each eigenvalue."""
+    """Lanczos iteration alone finds one eigenvector of each eigenvalue."""
     assert_are_top_eigenpairs(special_kernels()[name], p)
 
 
@@ -306,7 +306,7 @@ def test_as_kernel_refuses(K, error, match):
 
 
 def test_norms_do_not_depend_on_threads():
-    """Runs of the same training are compared to the bit, whoever else computes."""
+    """Bitwise comparison of two runs must not depend on the number of threads."""
     kernel = kernels(np.random.default_rng(0), 1, 150)[0]
     norms = set()
     for n_threads in (1, 2):

@@ -1,4 +1,4 @@
-"""`KernelDynamicsTracker` through real training runs: whole, interrupted, resumed, refused."""
+"""`KernelDynamicsTracker` in training runs that are complete, interrupted, resumed or refused."""
 
 import os
 import pickle
@@ -121,7 +121,7 @@ def assert_results_follow_from_kernels(tracker):
 
 @pytest.fixture(scope="module")
 def uninterrupted():
-    """What 6 epochs record, by whether training is adversarial."""
+    """Trackers of 6 epochs of standard and of adversarial training."""
     trackers = {}
     for adversary in (None, ADVERSARY):
         trackers[adversary] = make_tracker()
@@ -274,7 +274,7 @@ def test_cloned_and_pickled_estimators(tmp_path):
     tracker = make_tracker()
     clf = train(tracker, 2)
     assert_same_results(pickle.loads(pickle.dumps(clf))._skl_callbacks[0], tracker)
-    copy = clone(clf).fit(X, y)  # with the same callback, so nothing new to record
+    copy = clone(clf).fit(X, y)  # the same callback has nothing new to record
     jax.tree.map(np.testing.assert_array_equal, copy.params_, clf.params_)
     stored = make_tracker(directory=tmp_path)
     train(stored, 1)
@@ -302,7 +302,7 @@ def test_in_memory_and_on_disk_are_the_same(tmp_path, uninterrupted, adversary):
 def test_blocks_of_any_size_give_the_same(tmp_path, monkeypatch, uninterrupted, n_kernels, on_disk):
     tracker = make_tracker(directory=tmp_path if on_disk else None)
     train(tracker, 6)
-    # Before the patch: what is shared with other tests keeps what it computes, to the bit.
+    # Before the patch, as the shared tracker caches what it computes.
     expected = uninterrupted[None].distances_
     monkeypatch.setattr(skntk.dynamics._record, "_BLOCK_BYTES", n_kernels * 18 * 18 * 8)
     np.testing.assert_allclose(tracker.distances_, expected, rtol=1e-9, atol=1e-15)
@@ -404,7 +404,7 @@ def test_record_takes_images_and_any_tree_of_parameters(tmp_path):
 
 
 def test_record_in_a_loop_of_jax():
-    """Gradient descent on a Linen module; the kernels are those of the functional form."""
+    """Gradient descent on a Linen module gives the kernels of the equivalent function."""
     module = MLP()
     batch, labels = jnp.asarray(BATCH), jnp.asarray(BATCH_LABELS)
     params = module.init(jax.random.key(0), batch)["params"]
@@ -470,7 +470,7 @@ def test_a_zero_kernel():
 
 
 class Interrupter:
-    """A callback that stops training for good after some epoch."""
+    """A callback that interrupts training after a given epoch."""
 
     def __init__(self, after=None):
         self.after = after
@@ -556,12 +556,12 @@ def test_a_damaged_checkpoint_is_named_and_recomputed(tmp_path, monkeypatch, uni
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     left = [0, 1, 2, 3, 5, 6]
-    with pytest.warns(RuntimeWarning, match=r"step-0000000004\.json.*left out") as caught:
+    with pytest.warns(RuntimeWarning, match=r"step-0000000004\.json.*ignored") as caught:
         loaded = KernelDynamicsTracker.load(tmp_path)
     assert len(caught) == 1 and caught[0].filename == __file__
     np.testing.assert_array_equal(loaded.steps_, left)
     assert_results_follow_from_kernels(loaded)
-    with pytest.warns(RuntimeWarning, match=r"step-0000000004\.json.*left out") as caught:
+    with pytest.warns(RuntimeWarning, match=r"step-0000000004\.json.*ignored") as caught:
         resumed = make_tracker(directory=tmp_path, resume=True)
     assert caught[0].filename == __file__
     kernels = count_kernels(monkeypatch)
@@ -780,7 +780,7 @@ def test_other_estimators_are_refused():
         (quadratic, {"w": np.ones((3, 1)), "n": 3}, 0, TypeError, "params holds an array of int"),
         (lambda w, x: x @ w[:, 0], np.ones((3, 1)), 0, ValueError, r"outputs of shape \(2,\)"),
         (quadratic, np.full((3, 1), np.nan), 0, ValueError, "kernel at step 0 holds NaN"),
-        (quadratic, np.full((3, 1), 1e200), 0, ValueError, "NaN or infinity; did it diverge"),
+        (quadratic, np.full((3, 1), 1e200), 0, ValueError, "NaN or infinity; lower the learning"),
     ],
 )
 def test_wrong_records(tmp_path, apply_fn, params, step, error, match):
@@ -788,14 +788,13 @@ def test_wrong_records(tmp_path, apply_fn, params, step, error, match):
     with pytest.raises(error, match=match):
         tracker.record(apply_fn, params, step)
     assert not len(tracker.steps_)
-    # B16: what failed is in nobody's way.
+    # The failed record does not affect later ones.
     again = KernelDynamicsTracker(np.eye(3), top=2, directory=tmp_path)
     again.record(quadratic, np.ones((3, 1)), 0)
     assert KernelDynamicsTracker.load(tmp_path).steps_.tolist() == [0]
 
 
 def test_two_trackers_on_one_directory_replace_nothing(tmp_path):
-    """B8."""
     one, other = (KernelDynamicsTracker(np.eye(3), top=1, directory=tmp_path) for _ in range(2))
     one.record(quadratic, np.ones((3, 1)), 0)
     kernel = one.kernel(0)
@@ -805,7 +804,7 @@ def test_two_trackers_on_one_directory_replace_nothing(tmp_path):
 
 
 def test_a_directory_is_held_while_a_network_is_trained(tmp_path):
-    """B8: the second to come is told who is there, before it trains."""
+    """The error of a second tracker names the process that holds the directory."""
     refused = []
 
     class Rival:
@@ -826,7 +825,6 @@ def test_a_directory_is_held_while_a_network_is_trained(tmp_path):
 
 @pytest.mark.parametrize("missing", ["n_samples", "labels", "every", "top"])
 def test_settings_without_a_key_are_damage(tmp_path, missing):
-    """B12."""
     KernelDynamicsTracker(np.eye(3), top=1, directory=tmp_path)
     settings = SnapshotStore.open(tmp_path).settings
     del settings[missing]
@@ -836,7 +834,6 @@ def test_settings_without_a_key_are_damage(tmp_path, missing):
 
 
 def test_polars_frames():
-    """B13."""
     frame = polars.DataFrame(X, schema=[f"pixel{k}" for k in range(X.shape[1])])
     clf = network(adversary=ADVERSARY).set_callbacks(KernelDynamicsTracker(frame[:4], y[:4], top=2))
     clf.fit(frame, y)

@@ -20,7 +20,7 @@ def samples(n_classes=3, n=24, d=4):
 
 
 def refits(X, y, **params):
-    """The machine trained without each sample, and that sample."""
+    """For each sample, the machine trained without it, and the sample."""
     for others, [i] in LeaveOneOut().split(X):
         yield i, NTKClassifier("fc1", **params).fit(X[others], y[others])
 
@@ -38,7 +38,7 @@ def test_outputs_are_those_of_refits(n_classes, alpha):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_machines_and_their_gradients_are_those_of_refits(n_classes):
-    """Away from the samples, too: that is where an attack asks."""
+    """Also at points other than the samples, which attacks evaluate."""
     X, y = samples(n_classes)
     classes, indices = encode_targets(y)
     targets = one_hot_or_sign(indices, n_classes, X.dtype)
@@ -90,7 +90,7 @@ def test_robust_scores_are_those_of_attacks_on_refits(method):
 
 
 def gram_of(name):
-    """Gram matrices, regular and not, and targets."""
+    """Regular and singular Gram matrices, and targets."""
     X = np.random.default_rng(0).standard_normal((24, 3))
     kernel = FullyConnectedNTK(1)
     if name == "every sample twice":
