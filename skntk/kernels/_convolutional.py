@@ -108,7 +108,7 @@ class ConvolutionalNTK(TiledNTK):
 
 
 def _may_be_opposite(x: NDArray, z: NDArray) -> bool:
-    """Whether two blocks of images may hold nearly opposite pixels, which takes negative values.
+    """Whether blocks of images may hold nearly opposite pixels, which requires negative values.
 
     Checking for such pixels accounts for a third of the time.
     """
