@@ -18,7 +18,15 @@ from ..networks._function import Network
 from ._adversarial_training import AdversarialTraining
 from ._attack import ascend, make_budget
 
-__all__ = ["State", "attack", "decision_outputs", "input_pullback", "network_outputs"]
+__all__ = [
+    "State",
+    "attack",
+    "decision_outputs",
+    "input_pullback",
+    "linearized",
+    "network_outputs",
+    "pulled_back",
+]
 
 State = dict[str, Any]
 
@@ -58,6 +66,18 @@ def input_pullback(
 ) -> jax.Array:
     """Gradient (n, d) of the sum of decision outputs weighted by cotangents (n, k)."""
     _, pullback = jax.vjp(lambda points: _decision_outputs(network, n_classes, state, points), x)
+    return pullback(cotangents)[0]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def linearized(network: Network, n_classes: int, state: State, x: jax.Array) -> Any:
+    """Decision outputs (n, k), and their pullback as a tree of arrays for `pulled_back`."""
+    return jax.vjp(lambda points: _decision_outputs(network, n_classes, state, points), x)
+
+
+@jax.jit
+def pulled_back(pullback: Any, cotangents: jax.Array) -> jax.Array:
+    """Gradient (n, d) of the outputs of `linearized` weighted by cotangents (n, k)."""
     return pullback(cotangents)[0]
 
 

@@ -11,17 +11,15 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils.blocks import padded_blocks
 from .._utils.precision import as_float_matrix, own_precision
 from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import Network, flattened
 from ._adversarial_training import AdversarialTraining
-from ._outputs import attack, decision_outputs, input_pullback
+from ._outputs import attack, decision_outputs, input_pullback, linearized, pulled_back
 
 __all__ = ["NetworkMixin", "check_adversary"]
-
-#: Samples evaluated at a time; the last block is padded, so that nothing is compiled again.
-_EVALUATION_BATCH = 256
 
 
 def check_adversary(name: str, adversary: Any) -> None:
@@ -78,6 +76,43 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
                 "give one weight per output."
             )
         return self._evaluate(input_pullback, X, c.astype(X.dtype, copy=False))
+
+    def linearize(self, X: ArrayLike) -> tuple[NDArray, Callable[[NDArray], NDArray]]:
+        """Outputs and their pullback, which does not evaluate the network again.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        outputs : ndarray of shape (m, k), k = 1 if binary
+        pullback : callable
+            Maps cotangents (m, k) to gradients (m, d), like `input_vjp`.
+        """
+        X = self._validate_inputs(X)
+        blocks = list(padded_blocks(len(X)))
+        with own_precision():
+            parts = [
+                linearized(self._network, len(self.classes_), self._state(), X[rows])
+                for rows, _ in blocks
+            ]
+
+        def pullback(cotangents: NDArray) -> NDArray:
+            ends = np.cumsum([count for _, count in blocks])[:-1]
+            gradients = []
+            with own_precision():
+                for (outputs, block), c in zip(parts, np.split(cotangents, ends), strict=True):
+                    padded = np.zeros(outputs.shape, outputs.dtype)
+                    padded[: len(c)] = c
+                    gradients.append(np.asarray(pulled_back(block, padded))[: len(c)])
+            return np.concatenate(gradients)
+
+        outputs = [
+            np.asarray(part)[:count] for (part, _), (_, count) in zip(parts, blocks, strict=True)
+        ]
+        return np.concatenate(outputs), pullback
 
     def attack(self, X: ArrayLike, y: ArrayLike, adversary: AdversarialTraining) -> NDArray:
         """Adversarial examples by a compiled attack; `NTKAttack` has more options.
@@ -140,11 +175,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         """Apply a function of (network, n_classes, *static, state, x, *aligned) in blocks."""
         results = []
         with own_precision():
-            for start in range(0, len(X), _EVALUATION_BATCH):
-                stop = min(start + _EVALUATION_BATCH, len(X))
-                size = _EVALUATION_BATCH if len(X) > _EVALUATION_BATCH else len(X)
-                # Padded by repeating a sample, so that all blocks have the same shape.
-                rows = np.minimum(np.arange(start, start + size), stop - 1)
+            for rows, count in padded_blocks(len(X)):
                 result = function(
                     self._network,
                     len(self.classes_),
@@ -153,7 +184,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
                     X[rows],
                     *(array[rows] for array in aligned),
                 )
-                results.append(np.asarray(result)[: stop - start])
+                results.append(np.asarray(result)[:count])
         return np.concatenate(results)
 
     def _validate_inputs(self, X: ArrayLike) -> NDArray:

@@ -10,12 +10,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils.blocks import padded_blocks
 from .._utils.precision import own_precision
 
 __all__ = ["JaxFunction"]
-
-#: Rows in a block; fewer rows are filled up to a power of two.
-_BLOCK = 256
 
 
 class JaxFunction:
@@ -33,15 +31,11 @@ class JaxFunction:
         return self._in_blocks(_vjp, X, cotangents.astype(X.dtype, copy=False))
 
     def _in_blocks(self, compiled: Callable, *arrays: NDArray) -> NDArray:
-        results, m = [], len(arrays[0])
+        results = []
         with own_precision():
-            for start in range(0, m, _BLOCK):
-                stop = min(start + _BLOCK, m)
-                # A sample repeated fills the block up, so that few sizes are ever compiled.
-                size = min(_BLOCK, 1 << (stop - start - 1).bit_length())
-                rows = np.minimum(np.arange(start, start + size), stop - 1)
+            for rows, count in padded_blocks(len(arrays[0])):
                 result = compiled(self.function, *(array[rows] for array in arrays))
-                results.append(np.asarray(result)[: stop - start])
+                results.append(np.asarray(result)[:count])
         return np.concatenate(results)
 
 
