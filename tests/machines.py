@@ -82,6 +82,6 @@ def fitted(name: str) -> tuple[Any, np.ndarray, np.ndarray]:
     machine = MACHINES[name]
     X, y = load_digits(return_X_y=True)
     chosen = np.isin(y, machine.digits)
-    X, y = X[chosen] / 16, y[chosen]
+    X, y = (X[chosen] / 16).astype(np.float32), y[chosen]
     n_train = min(N_TRAIN, len(X) // 2)
     return machine.build().fit(X[:n_train], y[:n_train]), X[n_train:], y[n_train:]
