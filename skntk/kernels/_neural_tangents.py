@@ -24,6 +24,8 @@ import jax.extend.source_info_util
 import jax.interpreters.ad
 import jax.numpy as jnp
 import numpy as np
+import scipy
+import scipy.linalg
 
 _NAME = "neural_tangents"
 _EXPERIMENTAL = f"{_NAME}.experimental"
@@ -55,9 +57,13 @@ def _safe_zip(*args: Iterable[Any]) -> list[tuple[Any, ...]]:
     return list(zip(*args, strict=True))
 
 
+def _eigvalsh(matrix: Any, eigvals: tuple[int, int]) -> Any:
+    return scipy.linalg.eigvalsh(matrix, subset_by_index=eigvals)
+
+
 @functools.cache
 def _views() -> Mapping[str, ModuleType]:
-    """Return the modules of JAX that neural-tangents sees otherwise than they are."""
+    """Return the modules of JAX and SciPy that neural-tangents sees otherwise than they are."""
     moved = ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var")
     core = _View(
         "jax.core",
@@ -65,6 +71,8 @@ def _views() -> Mapping[str, ModuleType]:
         **{name: getattr(jax.extend.core, name) for name in moved},
         # Only ever compared with the type of an array, and no array has a dynamic shape.
         DShapedArray=type("DShapedArray", (), {}),
+        # JAX's own has come to refuse tracers; this computes what is known and traces the rest.
+        eval_context=jax.ensure_compile_time_eval,
     )
     ad = _View(
         "jax.interpreters.ad",
@@ -80,7 +88,10 @@ def _views() -> Mapping[str, ModuleType]:
     numpy = _View("jax.numpy", jnp, size=np.size, dtype=jnp.result_type)
     util = _View("jax.util", safe_map=_safe_map, safe_zip=_safe_zip)
     top = _View("jax", jax, core=core, interpreters=interpreters, numpy=numpy, util=util)
-    return {view.__name__: view for view in (ad, core, interpreters, numpy, top, util)}
+    linalg = _View("scipy.linalg", scipy.linalg, eigvalsh=_eigvalsh)
+    science = _View("scipy", scipy, linalg=linalg)
+    views = (ad, core, interpreters, numpy, top, util, linalg, science)
+    return {view.__name__: view for view in views}
 
 
 def _import(
@@ -95,7 +106,7 @@ def _import(
     if fromlist and level == 0 and name in views:
         return views[name]
     module = builtins.__import__(name, globals_, locals_, fromlist or (), level)
-    return views["jax"] if module is jax else module
+    return views.get(module.__name__, module)
 
 
 class _Loader(SourceFileLoader):

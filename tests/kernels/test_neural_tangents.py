@@ -143,6 +143,56 @@ def test_gradient_descent_mse():
     assert_close(ensemble(t=3.0, x_test=z, get="ntk"), at_three)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_max_learning_rate(momentum):
+    x, _ = inputs((5,))
+    train = np.asarray(relu_ntk(x[:, None], x[None]))
+    rate = nt.predict.max_learning_rate(jnp.array(train), momentum=momentum, eps=0.0)
+    assert_close(rate, 2 * (1 + momentum) * len(x) / np.linalg.eigvalsh(train)[-1])
+    of_outputs = jnp.einsum("ab,ij->abij", train, np.eye(2))  # (n, n, outputs, outputs)
+    assert_close(nt.predict.max_learning_rate(of_outputs, momentum=momentum, eps=0.0), 2 * rate)
+
+
+@pytest.mark.parametrize("time", [None, 3.0])
+@pytest.mark.parametrize("transform", [jax.vmap, lambda f: jax.jit(jax.vmap(f))])
+def test_predictions_of_many_kernels_at_once(transform, time):
+    x, z = inputs((5,))
+    y = x[:, :1] ** 2
+    train, test = (relu_ntk(a[:, None], x[None]) for a in (x, z))
+
+    def outputs(scale):
+        predict = nt.predict.gradient_descent_mse(scale * train, y, diag_reg=1e-3)
+        return predict(time, 0.0, 0.0, scale * test)
+
+    scales = jnp.array([1.0, 2.0, 5.0])
+    expected = [np.stack(leaves) for leaves in zip(*map(outputs, scales), strict=True)]
+    for actual, desired in zip(transform(outputs)(scales), expected, strict=True):
+        assert_close(actual, desired)
+
+
+def test_mean_and_covariance_of_many_training_sets_at_once():
+    shape, (_, _, kernel_fn) = SHALLOW["fully connected"]
+    x, z = inputs(shape)
+
+    def moments(scale):
+        predict = nt.predict.gradient_descent_mse_ensemble(
+            kernel_fn, scale * x, x[:, :1], diag_reg=1e-3
+        )
+        return predict(jnp.array([1.0, 5.0]), z, "ntk", compute_cov=True)
+
+    scales = jnp.array([1.0, 2.0])
+    expected = jax.tree.map(lambda *leaves: np.stack(leaves), *map(moments, scales))
+    jax.tree.map(assert_close, jax.vmap(moments)(scales), expected)
+
+
+def test_decomposition_is_computed_once_though_first_asked_for_in_a_trace():
+    x, _ = inputs((5,))
+    y = x[:, :1] ** 2
+    predict = nt.predict.gradient_descent_mse(relu_ntk(x[:, None], x[None]), y)
+    traced = jax.jit(lambda time: predict(time, 0.0))(2.0)
+    assert_close(predict(2.0, 0.0), traced)  # what was kept is no tracer
+
+
 @pytest.mark.parametrize("name", SHALLOW | DEEP)
 def test_empirical_ntk(name):
     shape, (init_fn, apply_fn, _) = (SHALLOW | DEEP)[name]
