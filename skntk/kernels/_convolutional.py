@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.precision import precision
+from .._utils.precision import own_precision
 from .._utils.validation import check_integer, check_real
 from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
 from ._images import check_image_shape
@@ -84,7 +84,7 @@ class ConvolutionalNTK(TiledNTK):
     def _diag(self, X: NDArray) -> NDArray:
         diagonal = np.empty(len(X), X.dtype)
         for rows, x in self._blocks(X):
-            with precision(X.dtype):
+            with own_precision():
                 values = np.asarray(_self_kernel(self.depth, x, *self._scalars(X)))
             diagonal[rows] = values[: rows.stop - rows.start]
         return diagonal

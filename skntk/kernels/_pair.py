@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.precision import precision
+from .._utils.precision import own_precision
 from ._once import with_one
 from ._tiled import TiledNTK
 
@@ -65,7 +65,7 @@ class PairNTK(TiledNTK):
     def _diag(self, X: NDArray) -> NDArray:
         diagonal = np.empty(len(X), X.dtype)
         for rows, x in self._blocks(X):
-            with precision(X.dtype):
+            with own_precision():
                 values = np.asarray(_diagonal(*self._compiled_for(X), x))
             diagonal[rows] = values[: rows.stop - rows.start]
         return diagonal
@@ -114,5 +114,5 @@ def _tile_vjp(
     z: jax.Array,
     weights: jax.Array,
 ) -> jax.Array:
-    _, vjp = jax.vjp(lambda x: _tile(function, parameters, one, x, z), x)
-    return vjp(weights)[0]
+    tile, vjp = jax.vjp(lambda x: _tile(function, parameters, one, x, z), x)
+    return vjp(weights.astype(tile.dtype))[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.precision import precision
+from .._utils.precision import own_precision
 from ._base import NeuralTangentKernel, Pullback
 
 __all__ = ["TiledNTK"]
@@ -47,7 +47,7 @@ class TiledNTK(NeuralTangentKernel):
             for columns, z in right:
                 if Z is None and columns.start < rows.start:
                     continue
-                with precision(X.dtype):
+                with own_precision():
                     tile = np.asarray(self._tile(x, z))
                 tile = tile[: rows.stop - rows.start, : columns.stop - columns.start]
                 if Z is None and rows == columns:
@@ -73,7 +73,7 @@ class TiledNTK(NeuralTangentKernel):
                 block = W[rows, columns]
                 weights = np.zeros((self._tile_size(X),) * 2, X.dtype)  # 0 for padded pairs
                 weights[: block.shape[0], : block.shape[1]] = block
-                with precision(X.dtype):
+                with own_precision():
                     part = np.asarray(self._tile_vjp(x, z, weights))
                 gradient[rows] += part[: block.shape[0]]
         return gradient

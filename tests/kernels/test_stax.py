@@ -1,6 +1,7 @@
 """Networks of neural_tangents, flat and convolutional, in tiles."""
 
 import pickle
+import warnings
 
 import jax
 import numpy as np
@@ -9,8 +10,8 @@ from helpers import gaussian
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from skntk import load_neural_tangents
-from skntk.kernels import FullyConnectedNTK, StaxNTK
+from skntk import NTKClassifier, load_neural_tangents
+from skntk.kernels import FullyConnectedNTK, PairNTK, StaxNTK
 
 LAYER = {"W_std": 2**0.5, "b_std": 0.1}
 IMAGE = (3, 2, 2)
@@ -114,6 +115,127 @@ def test_function_that_returns_the_network_is_called_once_and_pickles():
     assert kernel.get_params() == {"network": flat, "image_shape": None, "tile_size": 3}
     assert_allclose(kernel(X), expected, rtol=1e-7)
     assert len(CALLS) == n_calls
+
+
+SCALES = np.linspace(0.5, 1.5, 12)
+PLACES = np.arange(12)
+
+
+def by_quadrature():
+    """A layer that holds the nodes and weights of a quadrature, and its closed form."""
+    stax = load_neural_tangents().stax
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the error of the quadrature
+        sine = stax.ElementwiseNumerical(jax.numpy.sin, deg=40)
+    before, after = stax.Dense(1, **LAYER), stax.Dense(1, **LAYER)
+    kernel, expected = (stax.serial(before, layer, after) for layer in (sine, stax.Sin()))
+    return StaxNTK(kernel), StaxNTK(expected)
+
+
+def of_scaled_inputs():
+    """Inputs multiplied by constants and reordered, and the same done before the kernel."""
+    _, _, kernel_fn = network = flat()
+
+    def scaled(x, z, get):
+        return kernel_fn((x * SCALES)[:, PLACES], (z * SCALES)[:, PLACES], get)
+
+    return StaxNTK((*network[:2], scaled)), ScaledFirst()
+
+
+class ScaledFirst:
+    def __call__(self, X, Z):
+        return FullyConnectedNTK(1)(X * SCALES, Z * SCALES)
+
+    def input_vjp(self, X, Z, W):
+        return FullyConnectedNTK(1).input_vjp(X * SCALES, Z * SCALES, W) * SCALES
+
+
+def scaled_product(x, z):
+    return jax.numpy.dot(x * SCALES, z[PLACES] / SCALES)
+
+
+class ScaledInputs:
+    """The kernel of `scaled_inputs`, without constants in compiled code."""
+
+    def __call__(self, X, Z):
+        return FullyConnectedNTK(1)(X * SCALES, Z * SCALES)
+
+    def input_vjp(self, X, Z, W):
+        return FullyConnectedNTK(1).input_vjp(X * SCALES, Z * SCALES, W) * SCALES
+
+
+class ScaledProduct(PairNTK):
+    def pair_function(self, n_features):
+        return scaled_product, ()
+
+
+def of_pairs():
+    return ScaledProduct(), FullyConnectedNTK(0, weight_std=12**0.5, bias_std=0.0)
+
+
+@pytest.mark.parametrize("first", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel_and_expected", [by_quadrature, of_scaled_inputs, of_pairs])
+def test_constants_of_64_bits_at_both_precisions(kernel_and_expected, first):
+    kernel, expected = kernel_and_expected()
+    second = np.float64 if first == np.float32 else np.float32
+    X, Z, W = gaussian(5, 12), gaussian(4, 12, seed=1), gaussian(5, 4, seed=2)
+    gram, gradient = expected(X, Z), expected.input_vjp(X, Z, W)
+    for dtype in (first, second, first):
+        tolerance = {"rtol": 1e-6, "atol": 1e-6 if dtype == np.float64 else 1e-5}
+        x, z, w = X.astype(dtype), Z.astype(dtype), W.astype(dtype)
+        found = kernel(x, z), kernel.input_vjp(x, z, w), kernel.diag(x)
+        assert {array.dtype for array in found} == {np.dtype(dtype)}
+        assert_allclose(found[0], gram, **tolerance)
+        assert_allclose(found[1], gradient, **tolerance)
+        assert_allclose(found[2], kernel(x).diagonal(), **tolerance)
+
+
+def without_layers():
+    return load_neural_tangents().stax.Relu()
+
+
+def without_flatten():
+    stax = load_neural_tangents().stax
+    return stax.serial(stax.Conv(1, (3, 3), padding="SAME", **LAYER), stax.Relu())
+
+
+def with_two_outputs():
+    stax = load_neural_tangents().stax
+    branches = stax.parallel(stax.Dense(1, **LAYER), stax.Dense(1, **LAYER))
+    return stax.serial(stax.FanOut(2), branches)
+
+
+@pytest.mark.parametrize(
+    ("network", "image_shape", "message"),
+    [
+        (without_flatten, IMAGE, r"shape \(3, 2, 2, 2, 3, 3\) for 3 and 2 samples.*Flatten"),
+        (flat, IMAGE, r"must have one value for each pair, \(3, 2\)"),
+        (flattened, None, r"cannot take samples of shape \(12,\).*image_shape"),
+        (without_layers, None, r"cannot take samples of shape \(12,\).*must be Gaussian.*Dense"),
+        (with_two_outputs, None, r"cannot take samples of shape \(12,\)"),
+    ],
+)
+def test_networks_without_a_value_for_each_pair_are_refused(network, image_shape, message):
+    with pytest.raises(ValueError, match=f"^network .*{message}"):
+        NTKClassifier(StaxNTK(network, image_shape=image_shape)).fit(gaussian(4, 12), [0, 1, 0, 1])
+
+
+def dropout(mode):
+    stax = load_neural_tangents().stax
+    dense = stax.Dense(1, **LAYER)
+    return stax.serial(dense, stax.Relu(), stax.Dropout(0.5, mode=mode), dense)
+
+
+@pytest.mark.parametrize("tile_size", [None, 1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_kernel_that_depends_on_other_samples_is_refused(tile_size, dtype):
+    X = gaussian(4, 12).astype(dtype)
+    kernel = StaxNTK(dropout("train"), tile_size=tile_size)
+    for compute in (kernel, kernel.diag, lambda X: kernel.input_vjp(X, X, np.ones((4, 4)))):
+        with pytest.raises(ValueError, match=r"^network .*more than two samples.*mode=.test"):
+            compute(X)
+    tested = StaxNTK(dropout("test"), tile_size=tile_size)(X)
+    assert_allclose(tested, FullyConnectedNTK(1)(X), rtol=1e-5)
 
 
 @pytest.mark.parametrize("network", [None, "fc1", (1, 2, 3), (flat, flat), lambda: 3])
