@@ -4,9 +4,9 @@ A solver is one module with a function from a `System` to a `Solution`, and a li
 of `_choice`.
 """
 
-from ._cg import conjugate_residuals
 from ._choice import SOLVERS, choose_solver, solve
 from ._cholesky import solve_cholesky
+from ._conjugate_residuals import conjugate_residuals
 from ._eigh import eigendecompose
 from ._flow import flow_filter
 from ._interface import Options, Solution, Solver, System

@@ -53,10 +53,11 @@ class LowRankPreconditioner:
             factor, full_matrices=False, overwrite_a=True, check_finite=False
         )
         values = np.square(singular_values) + factor.dtype.type(alpha)
-        keep = values > np.finfo(values.dtype).eps * values[:1]
-        values = values[keep]
+        keep = values > 10 * np.finfo(values.dtype).eps * values[:1]
+        values = values[keep].astype(np.float64)
         shrinkage = 1 - values[-1:] / values
-        return cls(np.ascontiguousarray(basis[:, keep]), shrinkage)
+        # In float64, as the vectors that it is applied to.
+        return cls(basis[:, keep].astype(np.float64, order="C"), shrinkage)
 
 
 def preconditioner_rank(n: int) -> int:

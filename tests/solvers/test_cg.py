@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from skntk.kernels import FullyConnectedNTK
-from skntk.solvers import conjugate_residuals, make_preconditioner
+from skntk.solvers import _cg, conjugate_residuals, eigendecompose, make_preconditioner
 from skntk.solvers._cg import diagnose
 from skntk.solvers._preconditioner import LowRankPreconditioner, pivoted_cholesky
 
@@ -33,7 +33,7 @@ def test_solves_the_system(dtype, rtol, preconditioned):
     precondition = make_preconditioner(K, alpha, 0) if preconditioned else None
     state = solve(K, Y, alpha, precondition=precondition, tol=rtol / 100)
     expected = np.linalg.solve(K.astype(float) + alpha * np.eye(len(K)), Y)
-    assert state.coefficients.dtype == dtype
+    assert state.coefficients.dtype == np.float64
     assert_allclose(state.coefficients, expected, rtol=0, atol=rtol * np.abs(expected).max())
     residual = Y - K @ state.coefficients - alpha * state.coefficients
     relative = np.linalg.norm(residual, axis=0) / np.linalg.norm(Y, axis=0)
@@ -125,16 +125,90 @@ def test_an_indefinite_matrix_has_a_positive_preconditioner():
     assert np.linalg.eigvalsh(precondition(np.eye(60)))[0] > 0
 
 
-@pytest.mark.parametrize("preconditioned", [False, True])
-def test_conflicting_duplicates_give_the_least_squares_solution(preconditioned):
-    K, Y = np.tile(gram_matrix(60), (2, 2)), targets(120)
-    precondition = make_preconditioner(K, 0.0, 0) if preconditioned else None
-    state = solve(K, Y, precondition=precondition, tol=1e-8)
-    best = np.linalg.pinv(K, rcond=1e-12, hermitian=True) @ Y
-    assert_allclose(K @ state.coefficients, K @ best, atol=1e-6)
-    if preconditioned:
-        assert state.least_squares.all()
-        assert "singular" in str(diagnose(state, 1e-8))
+def singular(name, n=300):
+    """Samples whose kernel is singular, and the kernel."""
+    random = np.random.default_rng(0)
+    if name == "in pairs":
+        return np.tile(random.random((n // 2, 5)), (2, 1)), FullyConnectedNTK(2)
+    if name == "rounded":
+        return np.round(random.random((n, 3)), 1), FullyConnectedNTK(2)
+    if name == "binary":
+        return random.integers(0, 2, (n, 6)).astype(float), FullyConnectedNTK(2)
+    return random.standard_normal((n, 2)), FullyConnectedNTK(0, bias_std=float(name == "affine"))
+
+
+SINGULAR = pytest.mark.parametrize("name", ["in pairs", "rounded", "binary", "affine", "linear"])
+
+
+def assert_least_squares(name, dtype, alpha, seed, atol):
+    """The outputs, of samples and beside them, are those of eigh in float64, and are told."""
+    X, kernel = singular(name)
+    Y = np.sign(targets(len(X)))
+    K, beside = kernel(X), kernel(X + 0.03, X)
+    expected = eigendecompose(K.copy()).coefficients(Y, np.inf, alpha)
+    matrix = kernel(X.astype(dtype))
+    precondition = None if seed is None else make_preconditioner(matrix, alpha, seed)
+    tol = np.sqrt(np.finfo(dtype).eps)
+    state = conjugate_residuals(
+        matrix.astype(float).__matmul__, Y.astype(dtype), alpha, precondition=precondition, tol=tol
+    )
+    coefficients = state.coefficients.astype(dtype)
+    for rows in (K, beside):
+        assert_allclose(rows @ coefficients, rows @ expected, rtol=0, atol=atol)
+    # The solution of smallest norm, which is not enlarged by what K maps to 0.
+    assert np.abs(state.coefficients).max() < 2 * np.abs(expected).max() + 1e-3
+    assert state.least_squares.all()
+    assert "singular" in str(diagnose(state, tol))
+
+
+@SINGULAR
+@pytest.mark.parametrize("seed", [None, 0, 1])
+@pytest.mark.parametrize("alpha", [0.0, 1e-14])
+def test_singular_systems_have_the_least_squares_solution(name, seed, alpha):
+    assert_least_squares(name, np.float64, alpha, seed, 1e-6)
+
+
+@SINGULAR
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("alpha", [0.0, 1e-8, 1e-5])
+def test_singular_systems_in_float32(name, seed, alpha):
+    """A ridge below rounding acts on what the matrix reaches, and on nothing else."""
+    # Of a part of the targets along an eigenvalue, 5 eps times the condition number may be lost.
+    assert_least_squares(name, np.float32, alpha, seed, 2e-2)
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 1e-3])
+@SINGULAR
+def test_a_small_ridge_on_a_singular_system(name, alpha):
+    X, kernel = singular(name)
+    K, Y = kernel(X), np.sign(targets(len(X)))
+    expected = eigendecompose(K.copy()).coefficients(Y, np.inf, alpha)
+    state = solve(K, Y, alpha, precondition=make_preconditioner(K, alpha, 0), tol=1.5e-8)
+    # Coefficients of 1 / alpha, in whose products the rounding of K shows.
+    atol = 1e-6 + 1e-13 / alpha
+    assert_allclose(K @ state.coefficients, K @ expected, rtol=0, atol=atol)
+
+
+def test_stops_at_max_iter_with_the_best_that_it_has():
+    X, kernel = singular("rounded")
+    K, Y = kernel(X), targets(len(X))
+    best = np.inf
+    for max_iter in (5, 20, 40, 60, 80, 200):
+        state = solve(K, Y, precondition=make_preconditioner(K, 0.0, 0), max_iter=max_iter)
+        reached = np.linalg.norm(Y - K @ state.coefficients, axis=0) / np.linalg.norm(Y, axis=0)
+        assert state.n_iter <= max_iter
+        assert_allclose(state.residual, reached, rtol=1e-3)
+        assert (reached <= 1).all()
+        assert reached.max() <= 1.01 * best
+        best = reached.max()
+
+
+def test_a_matrix_in_float32_is_read_in_blocks(monkeypatch):
+    K, V = gram_matrix(dtype=np.float32), targets()
+    monkeypatch.setattr(_cg, "_BLOCK_BYTES", 7 * 8 * len(K))
+    product = _cg._product(K, V)
+    assert product.dtype == np.float64
+    assert_allclose(product, K.astype(float) @ V, rtol=1e-12)
 
 
 def test_an_indefinite_matrix_is_noticed():
