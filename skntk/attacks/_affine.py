@@ -99,7 +99,7 @@ def affine_pullback(transformer: Any, name: str) -> ArrayMap:
         raise TypeError(
             f"Pipeline step {name!r} ({type(transformer).__name__}) is not known to be affine; use "
             "StandardScaler, MinMaxScaler (without clip), MaxAbsScaler, RobustScaler, PCA, "
-            "TruncatedSVD, SimpleImputer, ColumnTransformer or FeatureUnion of these, a selector, "
+            "TruncatedSVD, imputers, ColumnTransformer or FeatureUnion of these, a selector, "
             "a random projection, FunctionTransformer(AffineMap(...)), "
             "or give the transformer a method pullback(gradient), or transform_vjp(X, cotangents) "
             "if it is not affine."

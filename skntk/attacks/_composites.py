@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.impute import MissingIndicator
+
+# Of all imputers; the iterative one is not there to be imported unless a user enables it.
+from sklearn.impute._base import _BaseImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from .._utils.optional import import_for
 from ._affine import ArrayMap, affine_pullback, known_pullback
 
-__all__ = ["ColumnsPullback", "FrozenPart"]
+__all__ = ["ColumnsPullback", "FrozenPart", "transformed"]
 
 #: Names of transformers that turn a column into categories, or categories into columns.
 _ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder", "KBinsDiscretizer", "Binarizer")
@@ -53,7 +57,8 @@ class ColumnsPullback:
         """Map gradients (m, d_out) to (m, d_in)."""
         full = np.zeros((len(gradient), self.n_features), gradient.dtype)
         for columns, outputs, pullback in self.parts:
-            full[:, columns] += pullback(gradient[:, outputs])
+            # A part may take a column twice, of which `full[:, columns] +=` would add one only.
+            np.add.at(full.T, columns, pullback(gradient[:, outputs]).T)
         return full
 
 
@@ -82,8 +87,6 @@ def _kind(part: Any) -> str:
 
 
 def _weighted(part: Any, name: str, weight: float) -> ArrayMap:
-    if isinstance(part, str):  # "passthrough"
-        return lambda gradient: weight * gradient
     pullback = affine_pullback(part, name)
     _refuse_frozen(pullback, name)
     return lambda gradient: weight * pullback(gradient)
@@ -101,14 +104,12 @@ def _refuse_frozen(pullback: Any, name: str) -> None:
 @known_pullback.register
 def _union(transformer: FeatureUnion) -> ArrayMap:
     weights = transformer.transformer_weights or {}
-    probe = np.zeros((1, transformer.n_features_in_))
+    kept = [(name, part) for name, part in transformer.transformer_list if part != "drop"]
     parts, start = [], 0
-    for name, part in transformer.transformer_list:
-        if isinstance(part, str) and part == "drop":
-            continue
-        width = probe.shape[1] if isinstance(part, str) else _transform(part, probe).shape[1]
-        outputs = slice(start, start + width)
-        parts.append((outputs, _weighted(part, name, weights.get(name, 1.0))))
+    for name, part in kept:
+        pullback_of_part = _weighted(part, name, weights.get(name, 1.0))
+        width = _transform(part, np.zeros((1, part.n_features_in_))).shape[1]
+        parts.append((slice(start, start + width), pullback_of_part))
         start += width
 
     def pullback(gradient: NDArray) -> NDArray:
@@ -133,15 +134,13 @@ def _pipeline(transformer: Pipeline) -> ArrayMap:
     return pullback
 
 
-@known_pullback.register(SimpleImputer)
-@known_pullback.register(KNNImputer)
+@known_pullback.register(_BaseImputer)
+@known_pullback.register(MissingIndicator)
 def _complete_rows(imputer: Any) -> ArrayMap | None:
     """Pullback on complete rows, the only ones that are attacked: columns kept, or dropped."""
     missing = imputer.missing_values
     if not (isinstance(missing, float) and np.isnan(missing)):
         return None  # a value that an attack can pass through
-    if getattr(imputer, "statistics_", np.zeros(0)).dtype.kind not in "iuf":
-        return None  # text
     # An affine map is known from 0 and the axes; this one drops and adds columns in several ways.
     rows = np.eye(imputer.n_features_in_)
     matrix = _transform(imputer, rows) - _transform(imputer, np.zeros((1, len(rows))))
@@ -151,4 +150,26 @@ def _complete_rows(imputer: Any) -> ArrayMap | None:
 def _transform(transformer: Any, X: NDArray) -> NDArray:
     """Transformed rows; scikit-learn's words on names and empty columns were said in `fit`."""
     with warnings.catch_warnings(action="ignore", category=UserWarning):
-        return np.asarray(transformer.transform(X))
+        return np.asarray(transformed(transformer, X), dtype=float)
+
+
+def transformed(transformer: Any, X: NDArray) -> NDArray:
+    """Transform rows, under the names of their columns where these choose among them."""
+    if isinstance(X, np.ndarray) and (names := _names_of_columns(transformer)) is not None:
+        # Fitted on a DataFrame, so that the library is there.
+        pandas = import_for("A ColumnTransformer of named columns", "pandas", extra="data")
+        X = pandas.DataFrame(X, columns=names)
+    return transformer.transform(X)
+
+
+def _names_of_columns(transformer: Any) -> NDArray | None:
+    """Names by which a transformer, or one in it that sees the same columns, chooses."""
+    if isinstance(transformer, ColumnTransformer):
+        return getattr(transformer, "feature_names_in_", None)
+    parts: list[Any] = []
+    if isinstance(transformer, FeatureUnion):
+        parts = [part for _, part in transformer.transformer_list]
+    elif isinstance(transformer, Pipeline):
+        parts = [transformer.steps[0][1]]
+    names = map(_names_of_columns, parts)
+    return next((found for found in names if found is not None), None)

@@ -9,14 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.optional import import_for
 from .._utils.targets import as_columns
 from ._affine import affine_pullback
-from ._composites import FrozenPart
+from ._composites import FrozenPart, transformed
 
 __all__ = ["DifferentiableClassifier", "DifferentiableModel", "Linearization", "as_differentiable"]
 
@@ -119,7 +117,7 @@ class DifferentiableModel:
         """Outputs (m, k), with one column for two classes."""
         with _without_feature_name_warnings():
             for transformer in self.transformers:
-                X = _transformed(transformer, X)
+                X = transformed(transformer, X)
             return as_columns(np.asarray(self.classifier.decision_function(X)))
 
     def linearize(self, X: NDArray) -> Linearization:
@@ -128,7 +126,7 @@ class DifferentiableModel:
         with _without_feature_name_warnings():
             for transformer, pullback in zip(self.transformers, self.pullbacks, strict=True):
                 pullbacks.append(partial(pullback, X))
-                X = _transformed(transformer, X)
+                X = transformed(transformer, X)
             outputs, pullback_of_outputs = _linearize(self.classifier, X)
         pullbacks.append(pullback_of_outputs)
 
@@ -207,17 +205,7 @@ class _OfGradientAlone:
         return self.pullback(gradient)
 
 
-def _transformed(transformer: Any, X: NDArray) -> NDArray:
-    """Transform rows, under the names of their columns where these choose among them."""
-    by_name = isinstance(transformer, ColumnTransformer | FeatureUnion)
-    if by_name and isinstance(X, np.ndarray) and hasattr(transformer, "feature_names_in_"):
-        # Fitted on a DataFrame, so that the library is there.
-        pandas = import_for("A ColumnTransformer of named columns", "pandas", extra="data")
-        X = pandas.DataFrame(X, columns=transformer.feature_names_in_)
-    return transformer.transform(X)
-
-
-def _linearize(classifier: Any, X: NDArray) -> Linearization:
+def _linearize(classifier: Any, X: NDArray) -> tuple[NDArray, Pullback]:
     if hasattr(classifier, "linearize"):
         return classifier.linearize(X)
     outputs = np.asarray(classifier.decision_function(X))

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from helpers import central_differences
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
+from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
@@ -86,6 +88,75 @@ def test_other_parts_are_named_without_their_contents():
     pipe = make_pipeline(PolynomialFeatures(), NTKClassifier("fc1")).fit(X, y)
     with pytest.raises(TypeError, match=r"\(PolynomialFeatures\) is not known to be affine"):
         NTKAttack(pipe, eps=0.1, clip_values=None).generate(X, y)
+
+
+def check_gradient(transformer, X, y):
+    """Compare the gradient through a fitted pipeline with central differences."""
+    pipe = make_pipeline(transformer, NTKClassifier("fc1", alpha=0.1)).fit(X, y)
+    points = np.nan_to_num(np.asarray(X)[:10])
+    model = as_differentiable(pipe)
+    gradient = central_differences(lambda points: model.outputs(points)[:, 0], points)
+    _, pullback = model.linearize(points)
+    np.testing.assert_allclose(pullback(np.ones((10, 1))), gradient, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [("num", StandardScaler(), [0, 0, 1]), ("rest", "passthrough", [2, 3, 3])],
+        [("num", StandardScaler(), [0, 1]), ("again", MinMaxScaler(), [1, 1, 0])],
+    ],
+    ids=["within a part", "within and between parts"],
+)
+def test_a_column_that_is_taken_twice_counts_twice(parts):
+    check_gradient(ColumnTransformer(parts), *table())
+
+
+@pytest.mark.parametrize(
+    "imputer",
+    [
+        SimpleImputer(add_indicator=True),
+        SimpleImputer(strategy="constant", fill_value=0),
+        KNNImputer(add_indicator=True),
+        IterativeImputer(add_indicator=True),
+        IterativeImputer(min_value=0.0, max_value=0.1),
+        FeatureUnion([("values", SimpleImputer()), ("missing", MissingIndicator(features="all"))]),
+    ],
+    ids=lambda imputer: type(imputer).__name__,
+)
+@pytest.mark.parametrize("missing", [False, True])
+def test_imputers_on_complete_rows(imputer, missing):
+    X, y = table()
+    if missing:
+        X[[10, 20, 30], [0, 1, 0]] = np.nan
+    check_gradient(imputer, X, y)
+
+
+def test_an_imputed_value_that_an_attack_can_pass_through_is_no_affine_step():
+    X, y = table()
+    pipe = make_pipeline(SimpleImputer(missing_values=-1.0), NTKClassifier("fc1")).fit(X, y)
+    with pytest.raises(TypeError, match=r"\(SimpleImputer\) is not known to be affine"):
+        as_differentiable(pipe)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [("dropped", "drop"), ("pca", PCA(2))],
+        [("all", "passthrough"), ("named", ColumnTransformer([("num", StandardScaler(), ["a"])]))],
+        [
+            (
+                "named",
+                make_pipeline(ColumnTransformer([("s", MinMaxScaler(), ["b", "d"])]), PCA(1)),
+            ),
+            ("pca", PCA(2)),
+        ],
+    ],
+    ids=["dropped first", "by name", "by name in a pipeline"],
+)
+def test_unions(parts):
+    X, y = table()
+    check_gradient(FeatureUnion(parts), pd.DataFrame(X, columns=list("abcd")), y)
 
 
 def test_several_budgets_are_not_one_a_feature():
