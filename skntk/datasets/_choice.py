@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,9 +86,10 @@ def of_classes(
     if classes is None:
         return np.arange(len(y))
     if isinstance(classes, str):
-        raise TypeError(f"classes={classes!r} is a string; give a sequence: [{classes!r}].")
-    by_name = {name: label for label, name in names.items()}
-    wanted = [_label(given, present, by_name) for given in classes]
+        raise TypeError(f"classes={classes!r} is one name; give a sequence: [{classes!r}].")
+    if not isinstance(classes, Iterable):
+        raise TypeError(f"classes={classes!r} is no sequence; give one: [{classes!r}].")
+    wanted = [_label(given, present, names) for given in classes]
     missing = [label for label in wanted if label not in present]
     if missing or not wanted:
         named = [names.get(label, label) for label in present]
@@ -99,12 +100,15 @@ def of_classes(
     return np.flatnonzero(np.isin(y, wanted))
 
 
-def _label(given: Any, present: list[Any], by_name: Mapping[str, Any]) -> Any:
-    """Label that a label or name stands for; from a command line, labels are strings too."""
-    by_text = {str(label): label for label in present}
+def _label(given: Any, present: list[Any], names: Mapping[Any, str]) -> Any:
+    """The label that is meant; on a command line, all of them are strings."""
     if given in present or not isinstance(given, str):
         return given
-    return by_name.get(given, by_text.get(given, given))
+    meant = [label for label, name in names.items() if name == given]
+    if len(meant) > 1:
+        raise ValueError(f"classes={given!r} names each of the labels {meant}; give labels.")
+    by_text = {str(label): label for label in present}
+    return meant[0] if meant else by_text.get(given, given)
 
 
 def check_enough(n_train: int | None, y: NDArray, classes: Any, names: Mapping[Any, str]) -> None:

@@ -17,6 +17,7 @@ from ._names import Arrays, Entry, FileError, read_entries
 __all__ = ["read_hdf5", "read_mat"]
 
 _MATLAB_DTYPES = {"double": "f8", "single": "f4", "logical": "?", "char": "U1"}
+_MATLAB_DTYPES |= {f"{u}int{bits}": f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 def read_hdf5(path: Path) -> Arrays:
@@ -28,13 +29,14 @@ def read_hdf5(path: Path) -> Arrays:
     entries: dict[str, Entry] = {}
 
     def add(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
             if item.external or item.is_virtual:
                 raise FileError(
                     f"{name} in {str(path)!r} is stored in other files, which are not read; save "
                     "its values in this file."
                 )
-            entries[name] = _hdf5_entry(item)
+            text = h5py.check_string_dtype(item.dtype) is not None and item.dtype.kind == "O"
+            entries[name] = _hdf5_entry(item, text)
 
     with h5py.File(path, "r") as file:
         file.visititems(add)
@@ -43,10 +45,9 @@ def read_hdf5(path: Path) -> Arrays:
     return _samples_first(path, arrays) if from_matlab else arrays
 
 
-def _hdf5_entry(dataset: Any) -> Entry:
-    # MATLAB stores the axes of an array in reverse order.
+def _hdf5_entry(dataset: Any, text: bool) -> Entry:
+    # MATLAB stores the axes of an array in reverse.
     reverse = "MATLAB_class" in dataset.attrs
-    text = dataset.dtype.kind == "O"
     dtype = np.dtype("U1") if text else dataset.dtype
 
     def read() -> NDArray:
@@ -59,23 +60,24 @@ def _hdf5_entry(dataset: Any) -> Entry:
 def read_mat(path: Path) -> Arrays:
     """Read the arrays of a MATLAB file; samples may lie along the last axis, as in SVHN."""
     entries = {
-        name: Entry(shape, _matlab_dtype(kind), _matlab_reader(path, name))
+        name: Entry(
+            shape, np.dtype(_MATLAB_DTYPES.get(kind, "V8")), _matlab_reader(path, name, kind)
+        )
         for name, shape, kind in whosmat(path)
     }
     return _samples_first(path, read_entries(path, entries))
 
 
-def _matlab_dtype(kind: str) -> np.dtype:
-    if kind.startswith(("int", "uint")) or kind in _MATLAB_DTYPES:
-        return np.dtype(_MATLAB_DTYPES.get(kind, kind))
-    return np.dtype(object)  # cells and structures
+def _matlab_reader(path: Path, name: str, kind: str) -> Callable[[], NDArray]:
+    return partial(_load_variable, path, name, kind)
 
 
-def _matlab_reader(path: Path, name: str) -> Callable[[], NDArray]:
-    return partial(_load_variable, path, name)
-
-
-def _load_variable(path: Path, name: str) -> NDArray:
+def _load_variable(path: Path, name: str, kind: str) -> NDArray:
+    if kind not in _MATLAB_DTYPES:
+        raise FileError(
+            f"{name} in {str(path)!r} is a {kind} array of MATLAB's; save numbers, in MATLAB "
+            f"full({name}) of a sparse array, or char({name}) of a cell array of words."
+        )
     return loadmat(path, variable_names=[name])[name]
 
 
@@ -86,7 +88,7 @@ def _samples_first(path: Path, arrays: Arrays) -> Arrays:
         if not name.startswith("X"):
             continue
         n = arrays[f"y{name[1:]}"].size
-        if X.shape[-1] == n and X.shape[0] == n and X.ndim > 2:
+        if X.shape[-1] == n and X.shape[0] == n and X.ndim > 1:
             raise FileError(
                 f"{name} in {str(path)!r} has shape {X.shape} for {n} labels: the first axis or "
                 "the last may be that of the images. Save it as .npz, with images along the first."

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._binary import idx_entry
-from ._forms import PICTURES, read_single, recognise
+from ._forms import PICTURES, damage_named, read_single, recognise
 from ._names import (
     Arrays,
     Entry,
@@ -29,12 +30,26 @@ def read_folder(folder: Path) -> Arrays:
     """Read training and test images, or a single set of images, from a folder."""
     children = [child for child in sorted(folder.iterdir()) if not child.name.startswith(".")]
     _check_links(folder, children)
-    parts = {part_of(child.name): child for child in children if child.is_dir()}
+    parts: dict[str | None, list[Path]] = {}
+    for child in children:
+        if child.is_dir():
+            parts.setdefault(part_of(child.name), []).append(child)
     if "train" in parts and {"test", "val"} & parts.keys():
-        return complete(folder, _read_parts(parts))
+        chosen = ["train", "test" if "test" in parts else "val"]
+        return complete(folder, _read_parts({part: _single(parts[part]) for part in chosen}))
     if classes := _classes(folder):
         return read_classes(folder, classes)
     return complete(folder, _read_files(folder, [c for c in children if c.is_file()]))
+
+
+def _single(folders: list[Path]) -> Path:
+    if len(folders) > 1:
+        names = " and ".join(repr(folder.name) for folder in folders)
+        raise FileError(
+            f"{str(folders[0].parent)!r} has several folders of one part, {names}; move the "
+            "others away."
+        )
+    return folders[0]
 
 
 def _check_links(folder: Path, children: list[Path]) -> None:
@@ -60,19 +75,18 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def _read_parts(parts: dict[str | None, Path]) -> Arrays:
+def _read_parts(parts: dict[str, Path]) -> Arrays:
     """Read folders ``train`` and ``test``, whose classes are the same."""
-    chosen = ["train", "test" if "test" in parts else "val"]
-    classes = {part: _classes(parts[part]) for part in chosen}
+    classes = {part: _classes(path) for part, path in parts.items()}
     names = sorted({name for own in classes.values() for name in own})
-    if not names:
-        raise FileError(
-            f"{str(parts['train'])!r} has no folders of pictures; make one for every class."
-        )
     arrays: Arrays = {}
-    for part in chosen:
+    for part, path in parts.items():
+        if not classes[part]:
+            raise FileError(
+                f"{str(path)!r} has no folders of pictures; give it one for every class."
+            )
         all_classes = {name: classes[part].get(name, []) for name in names}
-        arrays |= names_part(read_classes(parts[part], all_classes), part)
+        arrays |= names_part(read_classes(path, all_classes), part)
     return arrays
 
 
@@ -86,8 +100,10 @@ def _read_files(folder: Path, files: list[Path]) -> Arrays:
     entries = {name: _entry(file, form) for file, form in single.items() for name in [_name(file)]}
     named = {name: entry for name, entry in entries.items() if canonical_array(name)}
     arrays = read_entries(folder, named) if named else {}
+    read: dict[Path, Arrays] = {}
     for file in _batches(folder, [file for file in files if file not in single]):
-        arrays = _joined(arrays, names_part(read_single(file), part_of(_stem(file))))
+        read[file] = names_part(read_single(file), part_of(_stem(file)))
+    arrays = _joined(folder, arrays, read)
     if not arrays:
         _refuse(folder, forms)
     return arrays
@@ -103,7 +119,8 @@ def _stem(file: Path) -> str:
 
 
 def _entry(file: Path, form: str) -> Entry:
-    return npy_entry(file) if form == "npy" else idx_entry(file)
+    with damage_named(file, form):
+        return npy_entry(file) if form == "npy" else idx_entry(file)
 
 
 def _batches(folder: Path, files: list[Path]) -> list[Path]:
@@ -136,12 +153,28 @@ def _check_shards(folder: Path, files: list[Path]) -> None:
         )
 
 
-def _joined(arrays: Arrays, more: Arrays) -> Arrays:
-    joined = dict(arrays)
-    for name, array in more.items():
-        both = name in joined and name != "target_names"
-        joined[name] = np.concatenate([joined[name], array]) if both else array
-    return joined
+def _joined(folder: Path, arrays: Arrays, batches: dict[Path, Arrays]) -> Arrays:
+    """Put the arrays of batches together, and those of files of their own beside them."""
+    pieces: dict[str, list[NDArray]] = {}
+    for file, batch in batches.items():
+        for name, array in batch.items():
+            if name in arrays and name != "target_names":
+                raise FileError(
+                    f"{str(folder)!r} has {name} in a file of its own and in {file.name!r}; move "
+                    "one of them away."
+                )
+            before = pieces.setdefault(name, [])
+            if before and before[0].shape[1:] != array.shape[1:]:
+                raise FileError(
+                    f"{name} in {str(file)!r} has shape {array.shape}, and in the files before "
+                    f"{before[0].shape}; bring all to one size."
+                )
+            before.append(array)
+    joined = {
+        name: own[-1] if name == "target_names" else np.concatenate(own)
+        for name, own in pieces.items()
+    }
+    return arrays | joined
 
 
 def _refuse(folder: Path, forms: dict[Path, str]) -> None:
@@ -149,9 +182,11 @@ def _refuse(folder: Path, forms: dict[Path, str]) -> None:
     for file, form in forms.items():
         if form in ("pickle", "PyTorch", "tar", "archive", "Arrow"):
             read_single(file)
-    found = ", ".join(f"{file.name} ({form})" for file, form in [*forms.items()][:8])
+    listed = [f"{file.name} ({form})" for file, form in forms.items()]
+    listed += [f"{path.name}/" for path in sorted(folder.iterdir()) if path.is_dir()]
+    found = ", ".join(listed[:8])
     raise FileError(
-        f"{str(folder)!r} has neither files with 'train' and 'test' in their names nor a folder of "
-        f"pictures for every class; it holds {found or 'no files'}. Pass one of the files, or "
-        "rename them."
+        f"{str(folder)!r} has neither files named for training and test ('train', 'test') nor a "
+        f"folder of pictures for every class; it holds {found or 'no files'}. Give one of "
+        "these, or name them."
     )

@@ -6,7 +6,8 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ._binary import read_cifar, read_idx
@@ -15,7 +16,7 @@ from ._names import Arrays, FileError, complete
 from ._numpy import read_npy, read_npz
 from ._tables import read_csv, read_parquet
 
-__all__ = ["PICTURES", "read_file", "read_single", "recognise"]
+__all__ = ["PICTURES", "damage_named", "read_file", "read_single", "recognise"]
 
 #: Suffixes of pictures, whose format Pillow recognises.
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -65,6 +66,10 @@ _REFUSED = {
         "an Arrow file; convert it: pandas.read_feather(path).to_parquet('images.parquet'), or "
         "datasets.load_from_disk(folder).to_parquet('images.parquet')"
     ),
+    "other table": (
+        "a table whose columns no commas separate; convert it: pandas.read_csv(path, sep=None, "
+        "engine='python').to_csv('images.csv', index=False)"
+    ),
     "empty": "empty; fetch it again",
     "unknown": (
         "damaged, or in no format that is read here (.npz, .npy, IDX, CIFAR's .bin, .mat, HDF5, "
@@ -98,18 +103,21 @@ def _by_content(head: bytes, path: Path) -> str:
             return form
     if {".pkl", ".pickle"} & {*path.suffixes}:
         return "pickle"
-    return "CSV" if _is_table(head) else "unknown"
+    return _kind_of_text(head)
 
 
-def _is_table(head: bytes) -> bool:
-    """Whether the first bytes of a file are text with several columns in the first line."""
+def _kind_of_text(head: bytes) -> str:
+    """Which table it is, if it is text with several columns in its first line."""
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not just a truncated character
-            return False
+        if error.start < len(head) - 4:  # not just a character cut in two
+            return "unknown"
         text = head[: error.start].decode()
-    return "\0" not in text and "," in text.partition("\n")[0]
+    line = text.partition("\n")[0]
+    if "\0" in text or not re.search(r"[,;\t]", line):
+        return "unknown"
+    return "CSV" if "," in line else "other table"
 
 
 def _kind_of_zip(path: Path) -> str:
@@ -133,8 +141,21 @@ def read_single(path: Path) -> Arrays:
     form = recognise(path)
     if form not in _READERS:
         raise FileError(f"{str(path)!r} is {_REFUSED[form]}.")
-    try:
+    with damage_named(path, form):
         return _READERS[form](path)
+
+
+@contextmanager
+def damage_named(path: Path, form: str) -> Iterator[None]:
+    """Context in which any error of a reader becomes one that names the file.
+
+    Raises
+    ------
+    FileError
+        If it is damaged.
+    """
+    try:
+        yield
     except (FileError, MemoryError, ImportError):
         raise
     # Libraries raise errors of any type for a file whose content does not match its first bytes.

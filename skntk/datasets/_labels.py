@@ -34,6 +34,8 @@ def as_label_vector(name: str, labels: NDArray, n: int) -> NDArray:
         If an image has several labels, or a label is not a whole number.
     """
     labels = np.asarray(labels)
+    if labels.dtype.kind not in "biufSU":
+        raise FileError(f"{name} holds values of type {labels.dtype}; give whole numbers or text.")
     if labels.ndim == 2 and 1 in labels.shape:
         labels = labels.ravel()
     if labels.ndim == 2 and len(labels) == n:
@@ -50,7 +52,9 @@ def as_label_vector(name: str, labels: NDArray, n: int) -> NDArray:
         if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
             raise FileError(f"{name} holds numbers that are not class labels; give whole numbers.")
         labels = labels.astype(np.int64)
-    return np.char.decode(labels) if labels.dtype.kind == "S" else labels
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "backslashreplace")
+    return labels
 
 
 def name_labels(y: NDArray, names: NDArray | None) -> dict[Any, str]:

@@ -139,7 +139,11 @@ def load_images(
 def _check_parameters(
     dtype: Any, limits: dict[str, int | None], channels_first: Any, test_size: Any
 ) -> None:
-    if np.dtype(dtype) not in (np.float32, np.float64):
+    try:
+        supported = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        supported = False
+    if not supported:
         raise ValueError(f"dtype={dtype!r} is not supported; choose np.float32 or np.float64.")
     for part, limit in limits.items():
         if limit is not None:
@@ -160,7 +164,7 @@ def _read(source: str | os.PathLike) -> Arrays:
     name = canonical_name(source)
     if name is not None:
         return read_by_name(name)
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.is_dir():
         return read_folder(path)
     if path.is_file():

@@ -139,20 +139,16 @@ def complete(path: Path, arrays: Arrays) -> Arrays:
     """
     if "X_test" not in arrays and "X_val" in arrays:
         arrays = arrays | {f"{kind}_test": arrays[f"{kind}_val"] for kind in "Xy"}
+    needed = [f"{kind}_{part}" for part in ("train", "test") for kind in "Xy"]
+    missing = [name for name in needed if name not in arrays]
     if "X_train" not in arrays and "X_test" not in arrays and "X" in arrays:
-        return arrays
-    missing = [
-        f"{kind}_{part}"
-        for part in ("train", "test")
-        for kind in "Xy"
-        if f"{kind}_{part}" not in arrays
-    ]
-    if missing:
+        needed = ["X", "y"]
+    elif missing:
         raise FileError(
             f"{str(path)!r} lacks {', '.join(missing)}; it needs X_train, y_train, X_test and "
             "y_test, or X and y, which are then split."
         )
-    return arrays
+    return {name: arrays[name] for name in (*needed, "target_names") if name in arrays}
 
 
 def _missing(names: Iterable[str]) -> list[str]:
@@ -165,8 +161,8 @@ def _missing(names: Iterable[str]) -> list[str]:
 def _read_checked(path: Path, name: str, entry: Entry) -> NDArray:
     if entry.dtype.hasobject:
         raise FileError(
-            f"{name} in {str(path)!r} is an array of pickled Python objects, which is never "
-            f"unpickled here; save {name} with a dtype other than object, for instance "
+            f"{name} in {str(path)!r} is an array of objects, which NumPy pickles and which are "
+            f"never unpickled unasked; save {name} with a dtype of its own, for instance "
             f"np.stack({name}) or {name}.astype(str)."
         )
     check_size(path, entry)

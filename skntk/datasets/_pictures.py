@@ -62,6 +62,11 @@ def stack_pictures(names: Sequence[str], sources: Sequence[Path | io.BytesIO]) -
 
 
 def _header(image: Any) -> tuple[tuple[int, int], str]:
+    # Phones put a second, smaller picture into theirs, in the form MPO.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise FileError(f"it holds {image.n_frames} pictures; save each in a file of its own")
+    if image.mode == "F":
+        raise FileError("its pixels are floats; save them all as .npy instead: np.asarray(image)")
     return image.size, image.mode
 
 
@@ -72,11 +77,20 @@ def _common_mode(modes: set[str]) -> str:
 
 
 def _pixels(image: Any, mode: str) -> NDArray:
-    if image.mode in ("LA", "PA", "RGBA") and image.getchannel("A").getextrema() != (255, 255):
-        raise FileError("it has transparent pixels; put it on a background of one colour")
+    if image.has_transparency_data and _alpha(image).min() < 255:
+        raise FileError("it is transparent in places; put it on a background of one colour")
     if mode == "RGB" and image.mode in _DEEP_GREY:
-        raise FileError("it has 16 bits per pixel, and others have 8; convert it")
-    return np.asarray(image if mode == "I;16" else image.convert(mode))
+        raise FileError("it has 16 bits a pixel, and others have 8; convert it")
+    if mode != "I;16":
+        return np.asarray(image.convert(mode))
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() >= 2**16:
+        raise FileError("it has 32 bits a pixel and uses more than 16; save them all as .npy")
+    return pixels
+
+
+def _alpha(image: Any) -> NDArray:
+    return np.asarray(image.convert("RGBA").getchannel("A"))
 
 
 def _read(name: str, source: Any, what: Any) -> Any:

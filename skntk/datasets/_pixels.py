@@ -14,6 +14,9 @@ __all__ = ["check_pixel_range", "scaled"]
 
 Range = tuple[float, float]
 
+#: How far interpolation and rounding may lead out of [0, 1].
+_OVERSHOOT = 0.15
+
 
 def scaled(X: NDArray, low: float, high: float) -> NDArray:
     """Scale pixels to [0, 1], given the values `low` of black and `high` of white."""
@@ -34,10 +37,12 @@ def check_pixel_range(images: dict[str, NDArray], pixel_range: Any) -> Range:
         pixel_range = _check_pair(pixel_range)
     for part, X in images.items():
         _check_numbers(f"X_{part}", X)
-    low = min(float(X.min()) for X in _non_empty(images))
-    high = max(float(X.max()) for X in _non_empty(images))
+    low = min(float(X.min()) for X in images.values())
+    high = max(float(X.max()) for X in images.values())
     dtype = images["train"].dtype
     found = f"X_train and X_test hold {dtype} values in [{low:g}, {high:g}]"
+    if low == high:
+        raise FileError(f"{found}, one value alone; check how they were saved.")
     if pixel_range is not None:
         if low < pixel_range[0] or high > pixel_range[1]:
             raise FileError(
@@ -59,6 +64,11 @@ def check_pixel_range(images: dict[str, NDArray], pixel_range: Any) -> Range:
 
 
 def _remedy(low: float, high: float, dtype: np.dtype) -> str:
+    if dtype.kind == "f" and low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return (
+            f"{max(-low, high - 1):.2g} beyond [0, 1], as after resizing: store np.clip(X, 0, 1), "
+            f"or say pixel_range=({low:.9g}, {high:.9g})."
+        )
     if low >= 0:
         white = next((w for w in (255, 65535, 2**32 - 1) if high <= w), high)
         other = f"; if {high:g} is white, pass pixel_range=(0, {high:g})" if high != white else ""
@@ -92,6 +102,8 @@ def _check_pair(pixel_range: Any) -> Range:
 
 
 def _check_numbers(name: str, X: NDArray) -> None:
+    if not len(X):
+        raise FileError(f"{name} holds no image; give at least one.")
     if X.dtype.kind not in "biuf":
         raise TypeError(f"{name} holds values of type {X.dtype}; give numbers: X.astype(float).")
     if X.dtype.kind != "f":
@@ -99,13 +111,7 @@ def _check_numbers(name: str, X: NDArray) -> None:
     wrong = ~np.isfinite(X.reshape(len(X), -1)).all(axis=1)
     if wrong.any():
         raise FileError(
-            f"{name} holds NaN or infinity in {wrong.sum()} of {len(X)} images, the first at index "
-            f"{wrong.argmax()}; leave them out: keep = np.isfinite(X).all(axis=(1, 2, 3))."
+            f"{name} holds NaN or infinity in {wrong.sum()} of {len(X)} images, the first of them "
+            f"number {wrong.argmax()}; leave them out: "
+            "keep = np.isfinite(X.reshape(len(X), -1)).all(axis=1)."
         )
-
-
-def _non_empty(images: dict[str, NDArray]) -> list[NDArray]:
-    kept = [X for X in images.values() if X.size]
-    if not kept:
-        raise FileError("X_train and X_test hold no image.")
-    return kept

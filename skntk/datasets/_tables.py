@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from ._pictures import stack_pictures
 __all__ = ["read_csv", "read_parquet"]
 
 _ROWS = 10_000
+#: Columns that number rows, as pandas writes its index.
+_INDEX = re.compile(r"unnamed: \d+|index|id|image_?id|__index_level_\d+__", re.IGNORECASE)
 
 
 def read_csv(path: Path) -> Arrays:
@@ -29,13 +32,15 @@ def read_csv(path: Path) -> Arrays:
     with pandas.read_csv(path, chunksize=_ROWS) as frames:
         for frame in frames:
             label = _label_column(path, [*frame.columns])
+            if frame.empty:
+                raise FileError(f"{str(path)!r} has a header and no rows.")
             pixels = frame.drop(columns=label)
             _check_pixels(path, pixels)
             # Counted twice: in blocks, and concatenated.
             n_bytes += 2 * pixels.to_numpy().nbytes
             check_size(path, Entry((n_bytes,), np.dtype(np.uint8), lambda: np.empty(0)))
             blocks.append(pixels.to_numpy())
-            labels.append(np.asarray(frame[label].tolist()))
+            labels.append(_labels(path, label, frame[label].tolist()))
     return {"X": np.concatenate(blocks), "y": np.concatenate(labels)}
 
 
@@ -43,7 +48,7 @@ def _label_column(path: Path, names: Sequence[str]) -> str:
     found = [name for name in names if canonical_array(name) == "y"]
     if len(found) == 1:
         return found[0]
-    if all(_is_number(name) for name in names):
+    if all(re.fullmatch(r"-?\d+(\.\d*)?(e[-+]?\d+)?", name) for name in names):
         raise FileError(
             f"{str(path)!r} has no header that names the column of labels; if it is the first, add "
             "one: pandas.read_csv(path, header=None).rename(columns={0: 'label'})"
@@ -56,16 +61,23 @@ def _label_column(path: Path, names: Sequence[str]) -> str:
     )
 
 
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
+def _labels(path: Path, column: str, values: list[Any]) -> NDArray:
+    """Labels as an array, in which a missing one would be the text 'nan'."""
+    missing = sum(value is None or value != value for value in values)
+    if missing:
+        raise FileError(
+            f"{str(path)!r} has no label in {missing} rows of {column!r}; leave them out: "
+            f"frame.dropna(subset=[{column!r}])."
+        )
+    return np.asarray(values)
 
 
 def _check_pixels(path: Path, pixels: Any) -> None:
-    wrong = [name for name in pixels.columns if pixels[name].dtype.kind not in "biuf"]
+    wrong = [
+        name
+        for name in pixels.columns
+        if pixels[name].dtype.kind not in "biuf" or _INDEX.fullmatch(str(name))
+    ]
     if wrong:
         raise FileError(
             f"{str(path)!r} has columns that are neither pixels nor labels: "
@@ -85,7 +97,7 @@ def read_parquet(path: Path) -> Arrays:
         label = _label_column(path, schema.names)
         table = file.read()
     pictures = [name for name in schema.names if canonical_array(name) == "X"]
-    arrays = {"y": np.asarray(table[label].to_pylist())}
+    arrays = {"y": _labels(path, label, table[label].to_pylist())}
     if len(pictures) == 1:
         arrays["X"] = _decode(path, table[pictures[0]].to_pylist())
     else:

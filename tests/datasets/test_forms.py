@@ -3,6 +3,7 @@
 import gzip
 import io
 import pickle
+import re
 import struct
 import tarfile
 import zipfile
@@ -269,12 +270,6 @@ def other_names(folder):
     return folder / "images.npz"
 
 
-def truncated_idx(folder):
-    path, _ = idx_gz_file(folder)
-    path.write_bytes(gzip.compress(idx(GREY)[:-1]))
-    return path
-
-
 def labels_missing(folder):
     path, _ = idx_gz_file(folder)
     (folder / "train-labels-idx1-ubyte.gz").unlink()
@@ -284,37 +279,6 @@ def labels_missing(folder):
 def shard_missing(folder):
     hugging_face(folder)
     (folder / "train-00001-of-00002.parquet").unlink()
-    return folder
-
-
-def truncated_parquet(folder):
-    path, _ = parquet_pixels(folder)
-    path.write_bytes(path.read_bytes()[:-40])
-    return path
-
-
-def truncated_hdf5(folder):
-    path, _ = hdf5_groups(folder)
-    path.write_bytes(path.read_bytes()[:-400])
-    return path
-
-
-def truncated_mat(folder):
-    path, _ = svhn(folder)
-    path = folder / "train_32x32.mat"
-    path.write_bytes(path.read_bytes()[:-400])
-    return path
-
-
-def truncated_npy(folder):
-    path, _ = npy_pair(folder)
-    path.write_bytes(path.read_bytes()[:-1])
-    return path
-
-
-def truncated_picture(folder):
-    pictures(folder)
-    (folder / "cat" / "00.png").write_bytes(png(RGB[0])[:500])
     return folder
 
 
@@ -329,6 +293,125 @@ def link_out_of_the_folder(folder):
     (folder / "cat" / "00.png").unlink()
     (folder / "cat" / "00.png").symlink_to("/etc/hosts")
     return folder
+
+
+def transparent(folder):
+    pictures(folder)
+    first = tuple(RGB[0, 0, 0].tolist())
+    Image.fromarray(RGB[0]).save(folder / "cat" / "00.png", transparency=first)
+    return folder
+
+
+def transparent_palette(folder):
+    pictures(folder)
+    palette = Image.fromarray(RGB[0]).convert("P")
+    palette.save(folder / "cat" / "00.png", transparency=palette.getpixel((0, 0)))
+    return folder
+
+
+def several_pages(folder):
+    pages = [Image.fromarray(image) for image in GREY[:2]]
+    (folder / "cat").mkdir()
+    pages[0].save(folder / "cat" / "0.tif", save_all=True, append_images=pages[1:])
+    return folder
+
+
+def float_pictures(folder):
+    (folder / "cat").mkdir()
+    Image.fromarray((GREY[0] / 255).astype(np.float32)).save(folder / "cat" / "0.tif")
+    return folder
+
+
+def deep_pictures(folder):
+    (folder / "cat").mkdir()
+    Image.fromarray(GREY[0].astype(np.int32) * 1000).save(folder / "cat" / "0.tif")
+    return folder
+
+
+def two_folders_of_a_part(folder):
+    picture_parts(folder)
+    (folder / "training").mkdir()
+    return folder
+
+
+def empty_part(folder):
+    picture_parts(folder)
+    (folder / "test").mkdir()
+    return folder
+
+
+def one_folder_too_high(folder):
+    (folder / "raw").mkdir()
+    idx_folder(folder / "raw")
+    return folder
+
+
+def two_files_of_one_array(folder):
+    npy_folder(folder)
+    np.savez(folder / "train.npz", X=GREY, y=Y)
+    return folder
+
+
+def batches_of_two_sizes(folder):
+    for name, X in (("train_1", GREY), ("train_2", GREY[:, 1:]), ("test", GREY)):
+        np.savez(folder / f"{name}.npz", X=X, y=Y)
+    return folder
+
+
+def table(folder, edit, **options):
+    frame = edit(pd.read_csv(csv(folder)[0]))
+    frame.to_csv(folder / "train.csv", **({"index": False} | options))
+    return folder / "train.csv"
+
+
+def with_index(folder):
+    return table(folder, lambda frame: frame, index=True)
+
+
+def with_numbers(folder):
+    return table(folder, lambda frame: frame.assign(ID=range(20)))
+
+
+def unlabelled_rows(folder):
+    return table(folder, lambda frame: frame.assign(label=[*"ab" * 9, None, None]))
+
+
+def unlabelled_parquet(folder):
+    frame = pd.read_csv(unlabelled_rows(folder))
+    frame.to_parquet(folder / "images.parquet")
+    return folder / "images.parquet"
+
+
+def header_alone(folder):
+    return table(folder, lambda frame: frame[:0])
+
+
+def semicolons(folder):
+    return table(folder, lambda frame: frame, sep=";")
+
+
+def cells(folder):
+    labels = np.empty(20, object)
+    labels[:] = ["cat", "dog"] * 10
+    scipy_io.savemat(folder / "images.mat", {"X": GREY, "y": labels})
+    return folder / "images.mat"
+
+
+def square(folder):
+    scipy_io.savemat(folder / "images.mat", {"X": GREY.reshape(20, -1)[:, :20], "y": Y})
+    return folder / "images.mat"
+
+
+def lengths_that_vary(folder):
+    with h5py.File(folder / "images.h5", "w") as file:
+        file["X"] = GREY
+        file.create_dataset("y", (20,), dtype=h5py.vlen_dtype(np.int32))
+    return folder / "images.h5"
+
+
+def complex_labels(folder):
+    np.savez(folder / "images.npz", X=GREY, y=Y * 1j)
+    return folder / "images.npz"
 
 
 def one_hot(folder):
@@ -353,19 +436,30 @@ REFUSED = [
     (no_header, r"has no header.*rename\(columns=\{0: 'label'\}\)"),
     (no_labels, r"has no columns of labels among its 2: 'a', 'b'; name one column 'label'"),
     (other_names, r"holds foo \(20, 6, 6\) uint8 in \[0, 255\], bar \(20,\) int64 in \[0, 1\]"),
-    (truncated_idx, r"train-images.*truncated or damaged: its header announces 720 bytes"),
-    (
-        labels_missing,
-        "images without labels; put the labels beside it as 'train-labels-idx1-ubyte'",
-    ),
+    (labels_missing, "images without labels; put these beside it as 'train-labels-idx1-ubyte'"),
     (shard_missing, r"has 1 of the 2 files like 'train-00000-of-00002.parquet'"),
-    (truncated_parquet, r"images\.parquet' is damaged or truncated"),
-    (truncated_hdf5, r"images\.h5' is damaged or truncated"),
-    (truncated_mat, r"train_32x32\.mat' is damaged or truncated"),
-    (truncated_npy, r"fog\.npy' is damaged or truncated"),
-    (truncated_picture, r"00\.png' is damaged, or not a picture"),
-    (pictures_of_two_sizes, r"is 32 x 32 pixels, and .*00\.png' 32 x 30; resize all to one size"),
+    (pictures_of_two_sizes, r"is 32 x 32 pixels, and .*00\.png' 32 x 30; bring all to one size"),
     (link_out_of_the_folder, "is a symbolic link out of its folder"),
+    (transparent, r"00\.png' cannot be read: it is transparent in places"),
+    (transparent_palette, r"00\.png' cannot be read: it is transparent in places"),
+    (several_pages, r"0\.tif' cannot be read: it holds 2 pictures; save each"),
+    (float_pictures, r"0\.tif' cannot be read: its pixels are floats; save them all as \.npy"),
+    (deep_pictures, r"0\.tif' cannot be read: it has 32 bits a pixel"),
+    (two_folders_of_a_part, "has several folders of one part, 'train' and 'training'"),
+    (empty_part, r"test' has no folders of pictures"),
+    (one_folder_too_high, r"it holds raw/\. Give one of these"),
+    (two_files_of_one_array, r"has X_train in a file of its own and in 'train\.npz'"),
+    (batches_of_two_sizes, r"train_2\.npz' has shape \(20, 5, 6\), and in the files before"),
+    (with_index, "neither pixels nor labels: 'Unnamed: 0'; leave them out"),
+    (with_numbers, "neither pixels nor labels: 'ID'; leave them out"),
+    (unlabelled_rows, r"has no label in 2 rows of 'label'.*dropna\(subset=\['label'\]\)"),
+    (unlabelled_parquet, r"has no label in 2 rows of 'label'"),
+    (header_alone, "has a header and no rows"),
+    (semicolons, r"a table whose columns no commas separate.*sep=None"),
+    (cells, r"y in .* is a cell array of MATLAB's; save numbers.*char\(y\)"),
+    (square, r"X in .* its first axis or its last may count the images"),
+    (lengths_that_vary, r"y in .* is an array of objects"),
+    (complex_labels, "y holds values of type complex128"),
     (one_hot, r"y has shape \(20, 2\).*one-hot labels; save y\.argmax\(axis=1\)"),
     (axes_at_the_end, r"y_train has shape \(20,\) for 6 images.*np\.moveaxis\(X, -1, 0\)"),
 ]
@@ -375,6 +469,27 @@ REFUSED = [
 def test_forms_that_are_refused(write, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         load_images(write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "write, name, n_bytes",
+    [
+        (idx_gz_file, "train-images-idx3-ubyte.gz", 20),
+        (parquet_pixels, "images.parquet", 40),
+        (hdf5_groups, "images.h5", 400),
+        (svhn, "train_32x32.mat", 400),
+        (npy_pair, "fog.npy", 1),
+        (npy_folder, "X_train.npy", 1),
+        (npy_folder, "y_train.npy", 200),
+        (pictures, "cat/00.png", 2000),
+    ],
+)
+def test_truncated_files_are_named(write, name, n_bytes, tmp_path):
+    source, _ = write(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:-n_bytes])
+    with pytest.raises(ValueError, match=rf"{re.escape(path.name)}' is .*(damaged|truncated)"):
+        load_images(source)
 
 
 @pytest.mark.parametrize("write", [keras, npy_pair, idx_gz_file, cifar100_binary, svhn, pictures,
@@ -445,12 +560,25 @@ def saved(tmp_path, X, **options):
         ((GREY > 127).astype(np.int64), r"If 1 is white", (0, 1)),
         (GREY // 16, r"uint8 values in \[0, 15\]. If 15 is white", (0, 15)),
         (GREY / 255 / 255, r"If 0.00392157 is white.*if white is 1 and", (0, 1 / 255)),
-        (GREY.astype(np.float32), r"if 255 is white, pass pixel_range=\(0, 255\)", (0, 255)),
-        (GREY.astype(np.uint16) * 257, r"if 65535 is white, pass pixel_range=", (0, 65535)),
+        (GREY / 255 + 1e-7, r"1e-07 beyond \[0, 1\].*store np.clip\(X, 0, 1\)", (0, 1.0000001)),
+        (GREY / 230 - 0.05, r"0.059 beyond \[0, 1\]", (-0.05, 1.06)),
+        (GREY.astype(np.float32), r"if 255 is white, say pixel_range=\(0, 255\)", (0, 255)),
+        (GREY.astype(np.uint16) * 257, r"if 65535 is white, say pixel_range=", (0, 65535)),
         (GREY / 127.5 - 1, r"if -1 is black and 1 white.*\(X \+ 1\) / 2", (-1, 1)),
         ((GREY - 120.0) / 60, r"look standardised: undo that, X \* std \+ mean", (-2, 2.25)),
     ],
-    ids=["binary", "binary int", "16 levels", "twice", "float bytes", "16 bit", "-1..1", "z"],
+    ids=[
+        "binary",
+        "binary int",
+        "16 levels",
+        "twice",
+        "rounding",
+        "resizing",
+        "float bytes",
+        "16 bit",
+        "-1..1",
+        "z",
+    ],
 )
 def test_values_in_doubt_name_their_readings(X, message, pixel_range, tmp_path):
     with pytest.raises(ValueError, match=message):
@@ -466,6 +594,28 @@ def test_integers_that_are_bytes_and_booleans(tmp_path):
         data = saved(tmp_path, GREY.astype(dtype))
         np.testing.assert_allclose(data.X_test * 255, GREY.reshape(20, -1)[TEST])
     assert_array_equal(saved(tmp_path, GREY > 99).X_test, (GREY > 99).reshape(20, -1)[TEST])
+
+
+@pytest.mark.parametrize("value", [np.uint8(0), 0.5, np.False_])
+def test_images_of_a_single_value(value, tmp_path):
+    with pytest.raises(ValueError, match="one value alone; check how they were saved"):
+        saved(tmp_path, np.full(GREY.shape, value))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_no_test_image(dtype, tmp_path):
+    X = GREY.astype(dtype)
+    np.savez(tmp_path / "images.npz", X_train=X, y_train=Y, X_test=X[:0], y_test=Y[:0])
+    with pytest.raises(ValueError, match="X_test holds no image"):
+        load_images(tmp_path / "images.npz")
+
+
+def test_arrays_beside_training_and_test_images_are_left_out(tmp_path):
+    parts = {"X_train": GREY[TRAIN], "y_train": Y[TRAIN], "X_test": GREY[TEST], "y_test": Y[TEST]}
+    for more in ({"X": GREY}, {"images": GREY[:5], "labels": Y[:5]}, {"X_val": GREY, "y_val": Y}):
+        np.savez(tmp_path / "images.npz", **parts, **more)
+        data = load_images(tmp_path / "images.npz")
+        assert (len(data.X_train), len(data.X_test)) == (14, 6)
 
 
 def test_not_a_number_in_some_images(tmp_path):

@@ -207,7 +207,9 @@ def test_not_finite(save):
         ),
         ({"classes": []}, ValueError, "No train image of classes="),
         ({"classes": ["three"]}, ValueError, r"No train image of classes=\['three'\]"),
-        ({"classes": "3"}, TypeError, r"classes='3' is a string; give a sequence"),
+        ({"classes": "3"}, TypeError, r"classes='3' is one name; give a sequence"),
+        ({"classes": 3}, TypeError, r"classes=3 is no sequence; give one: \[3\]"),
+        ({"dtype": "pixels"}, ValueError, "dtype='pixels' is not supported"),
         ({"n_train": 9}, ValueError, "n_train=9 is fewer than the 10 classes"),
         ({"test_size": 1}, ValueError, "test_size=1 is out of range"),
         ({"channels_first": 1}, TypeError, "channels_first=1 must be True, False or None"),
@@ -220,6 +222,18 @@ def test_not_finite(save):
 def test_wrong_choices(options, error, message):
     with pytest.raises(error, match=message):
         load_images(**{"source": "digits"} | options)
+
+
+def test_a_name_of_two_classes_is_no_choice(save):
+    path = save(**arrays(target_names=np.array(["cat", "cat"])))
+    with pytest.raises(ValueError, match=r"classes='cat' names each of the labels \[0, 1\]"):
+        load_images(path, classes=["cat"])
+
+
+def test_the_home_folder_is_understood(save, monkeypatch):
+    path = save(**arrays())
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert len(load_images(f"~/{path.name}").X_train) == 6
 
 
 def test_no_test_image_of_a_class(save):
