@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-__all__ = ["NoKeyError", "comparable", "value_key"]
+__all__ = ["NoKeyError", "comparable", "is_of_library", "value_key"]
 
 #: Packages whose functions and classes are identified by their names in any process.
 _LIBRARIES = ("builtins", "flax", "jax", "numpy", "optax", "scipy", "sklearn", "skntk")
@@ -40,7 +40,7 @@ def value_key(
     value : object
     persistent : bool, default=False
         Whether the key must be valid in other processes. Only functions and classes of
-        libraries then have a key, which is their name.
+        libraries then have a key here, which is their name.
     otherwise : callable, default=None
         Gives the key of a part that has none here, in place of the error.
 
@@ -50,7 +50,7 @@ def value_key(
         If the value has no key.
     """
     key = functools.partial(value_key, persistent=persistent, otherwise=otherwise)
-    named = functools.partial(_definition_key, persistent=persistent)
+    named = functools.partial(_definition_key, persistent=persistent, otherwise=otherwise)
     kind = type(value)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return kind.__name__, repr(value)  # tells -0.0 from 0.0, and equates NaN with NaN
@@ -107,14 +107,23 @@ def _function_parts(function: Any) -> list[Any]:
     return [inspect.unwrap(part) for part in (function, *rules) if part is not None]
 
 
-def _definition_key(definition: Any, persistent: bool) -> Hashable:
+def _definition_key(
+    definition: Any, persistent: bool, otherwise: Callable[[Any], Hashable] | None
+) -> Hashable:
     """Key of a function or class: itself or, if persistent, its name."""
     if not persistent:
         return definition
-    module, name = str(definition.__module__), definition.__qualname__
-    if module.partition(".")[0] not in _LIBRARIES or "<" in name:
-        raise NoKeyError(f"{definition!r} may be defined differently in another process.")
-    return f"{module}.{name}"
+    name = f"{definition.__module__}.{definition.__qualname__}"
+    if is_of_library(definition) and "<" not in name:
+        return name
+    if otherwise is not None:
+        return otherwise(definition)
+    raise NoKeyError(f"{definition!r} may be defined differently in another process.")
+
+
+def is_of_library(definition: Any) -> bool:
+    """Whether a function or class is one of a library's, the same in any process."""
+    return str(definition.__module__).partition(".")[0] in _LIBRARIES
 
 
 class _Partial(functools.partial):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from numbers import Integral
+from types import CellType
 from typing import Any
 
 import jax
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils.keys import is_of_library, value_key
 from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
 
 __all__ = ["CheckpointMixin"]
 
-_FORMAT = "skntk training 1"
-#: The last checkpoint, and the one before it in case the last is damaged.
+_FORMAT = "skntk training 2"
+#: The last one, and the one before in case the last is damaged.
 _KEPT = 2
 #: Trees that are saved, and for each the attribute that has the same structure.
 _TREES = {
@@ -55,15 +61,19 @@ class CheckpointMixin:
     def _checkpoint_settings(self, X: NDArray, labels: NDArray) -> dict[str, Any]:
         """All settings that training depends on, as far as another process can compare them."""
         estimator: Any = self
-        names = ("loss", "batch_size", "linearize_at", "centered", "input_shape")
-        described = ("module", "optimizer", "learning_rate", "random_state")
+        names = ("loss", "batch_size", "linearize_at", "centered")
+        described = ("module", "optimizer", "learning_rate")
+        shape, seed = estimator.input_shape, estimator.random_state
         return {
             "format": _FORMAT,
             "data": hash_of(X, labels),
             "weights": [list(leaf.shape) for leaf in jax.tree.leaves(estimator.params_)],
             "adversary": repr(estimator.adversary),
+            "input_shape": None if shape is None else [*map(int, shape)],
+            # A generator is another one whenever it was used.
+            "random_state": int(seed) if isinstance(seed, Integral) else type(seed).__name__,
             **{name: repr(getattr(self, name)) for name in names},
-            **{name: _described(getattr(self, name)) for name in described},
+            **{name: joblib.hash(_key(getattr(self, name))) for name in described},
         }
 
     def _save_checkpoint(self) -> None:
@@ -125,11 +135,30 @@ def _name(n_epochs: int) -> str:
     return f"epoch-{n_epochs:010d}"
 
 
-def _described(value: Any) -> str:
-    """Text that is the same in another process; the name, for functions and modules."""
-    if value is None or isinstance(value, str | int | float):
-        return repr(value)
-    return str(getattr(value, "__qualname__", type(value).__qualname__))
+def _key(value: Any, seen: frozenset[int] = frozenset()) -> Hashable:
+    """Key that is the same in another process, whoever defined the value."""
+    return value_key(value, persistent=True, otherwise=partial(_named_key, seen=seen))
+
+
+def _named_key(value: Any, seen: frozenset[int]) -> Hashable:
+    """Name of a function or class, and what an optimiser or a schedule was made of."""
+    definition = value if hasattr(value, "__qualname__") else type(value)
+    name = f"{definition.__module__}.{definition.__qualname__}"
+    held: Any = None
+    if inspect.isfunction(value):
+        held = [*map(_content, value.__closure__ or ()), value.__defaults__, value.__kwdefaults__]
+    elif definition is not value and is_of_library(definition):
+        held = getattr(value, "__dict__", None)
+    if held is None or id(value) in seen:
+        return name
+    return name, _key(held, seen | {id(value)})
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is still empty
+        return None
 
 
 def _encoded(leaf: Any) -> NDArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from os import PathLike
 from typing import Any
 
 import jax
@@ -24,9 +25,11 @@ from ..networks._function import (
     check_input_shape,
     check_outputs,
     check_rowwise,
+    count_features,
     draw_parameters,
     flattened,
     network_key,
+    refuse_not_finite,
     refuse_untrainable,
 )
 from ..networks._resolve import make_network, wrap_trained
@@ -210,8 +213,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         """
         if n_features is None:
             if input_shape is None:
-                raise ValueError("n_features=None needs input_shape; give one of them.")
-            n_features = int(np.prod(input_shape))
+                raise ValueError("n_features=None needs input_shape; give either.")
+            n_features = count_features(input_shape)
         n_features = check_integer("n_features", n_features, low=1)
         check_input_shape(input_shape, n_features)
         labels = np.asarray(classes)
@@ -227,6 +230,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         network, *trees = wrap_trained(module, params, input_shape)
         refuse_untrainable(trees[0])
         trained, constants = map(as_numpy, trees)
+        refuse_not_finite(trained)
         dtype = np.result_type(np.float32, *jax.tree.leaves(trained))
         check_outputs(network, trained, constants, n_features, len(labels), dtype)
         check_rowwise(network, trained, constants, n_features, dtype)
@@ -333,6 +337,10 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         if self.linearize_at is not None:
             check_integer("linearize_at", self.linearize_at, low=0)
         check_boolean("resume", self.resume)
+        if not isinstance(self.checkpoint, str | PathLike | None):
+            raise TypeError(
+                f"checkpoint={self.checkpoint!r} must be the path of a directory or None."
+            )
         if self.resume and self.checkpoint is None:
             raise ValueError("resume=True needs a checkpoint; give the directory of the first fit.")
         if self.warm_start and self.checkpoint is not None:

@@ -22,7 +22,7 @@ from ._training import mini_batches, train_epoch
 
 __all__ = ["TrainingMixin"]
 
-#: Ratio of the loss of the first epoch to that of guessing, above which `fit` warns.
+#: An epoch with this many times the loss of guessing has thrown the weights far out.
 _HOPELESS = 100.0
 
 
@@ -63,8 +63,7 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
                 rate,
             )
             self._finish_epoch(params, optimizer_state, float(loss))
-            if self.n_epochs_ == first + 1:
-                self._warn_of_scale(float(loss), X)
+            self._warn_of_scale(float(loss), X)
             self._record(float(loss), X, labels, validation)
             stop = context.call_on_fit_task_end(**state)
             self._save_checkpoint()  # after callbacks have made their records
@@ -85,11 +84,12 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
         self.n_epochs_ += 1
 
     def _warn_of_scale(self, loss: float, X: NDArray) -> None:
-        """Warn if the first epoch ends so far off that later epochs will hardly recover."""
+        """Warn of the first epoch so far off that later ones hardly make up for it."""
         guessing = np.log(len(self.classes_)) if self.loss == "cross_entropy" else 0.5
-        if loss > _HOPELESS * guessing:
+        bound = _HOPELESS * guessing
+        if loss > bound >= np.max(self.history_["loss"], initial=0.0):
             message = (
-                f"The mean loss of the first epoch is {loss:.3g}, while that of guessing is "
+                f"The mean loss of epoch {self.n_epochs_} is {loss:.3g}, where guessing has "
                 f"{guessing:.2g}: the steps are too long for inputs of up to "
                 f"{np.abs(X).max():.3g}. Scale X to [0, 1] or to unit variance, or lower "
                 f"learning_rate={self.learning_rate!r}."

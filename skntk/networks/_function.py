@@ -28,11 +28,13 @@ __all__ = [
     "check_input_shape",
     "check_outputs",
     "check_rowwise",
+    "count_features",
     "count_outputs",
     "draw_parameters",
     "flattened",
     "network_key",
     "refuse_batch_statistics",
+    "refuse_not_finite",
     "refuse_untrainable",
     "shaped",
 ]
@@ -126,17 +128,19 @@ def _hashable(value: Any) -> bool:
 
 
 def check_input_shape(input_shape: Any, n_features: int) -> None:
-    """Raise unless samples of `n_features` features can be reshaped to `input_shape`."""
-    if input_shape is None:
-        return
+    """Raise unless samples of that many features can be given that shape."""
+    if input_shape is not None and count_features(input_shape) != n_features:
+        raise ValueError(
+            f"input_shape={input_shape!r} has {count_features(input_shape)} values and a sample "
+            f"has {n_features} features; give the shape of one sample, without the batch."
+        )
+
+
+def count_features(input_shape: Any) -> int:
+    """Number of features of a sample of that shape."""
     if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
         raise TypeError(f"input_shape={input_shape!r} must be a tuple of integers or None.")
-    sides = [check_integer("input_shape", side, low=1) for side in input_shape]
-    if prod(sides) != n_features:
-        raise ValueError(
-            f"input_shape={input_shape!r} has {prod(sides)} values and a sample has {n_features} "
-            "features; give the shape of one sample, without the batch."
-        )
+    return prod(check_integer("input_shape", side, low=1) for side in input_shape)
 
 
 def draw_parameters(
@@ -182,14 +186,28 @@ def _failed(network: Network, n_features: int, dtype: Any, error: Exception) -> 
     )
 
 
+def refuse_not_finite(params: Any) -> None:
+    """Raise ValueError, naming the leaf, if parameters that are given are not finite."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not np.isfinite(leaf).all():
+            raise ValueError(
+                f"params holds NaN or infinity ({_name_of_leaf(path)}), as of a training that "
+                "diverged; give those of an earlier epoch, or of a lower learning rate."
+            )
+
+
+def _name_of_leaf(path: Any) -> str:
+    return jax.tree_util.keystr(path) or "itself"
+
+
 def refuse_untrainable(params: Any) -> None:
     """Raise TypeError, naming the leaf, unless all parameters are arrays of floats."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         dtype = getattr(leaf, "dtype", np.asarray(leaf).dtype)
         if jnp.issubdtype(dtype, jnp.floating):
             continue
-        name = jax.tree_util.keystr(path) or "itself"
-        remedy = "leave out arrays that are not trained"
+        name = _name_of_leaf(path)
+        remedy = "leave out what is not trained"
         if jnp.issubdtype(dtype, jnp.complexfloating):
             remedy = "give its real and imaginary parts as two arrays"
         raise TypeError(

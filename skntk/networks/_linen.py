@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
@@ -73,7 +73,12 @@ def wrap_linen(module: Any, shape: tuple[int, ...] | None, n_outputs: int) -> Li
 def wrap_linen_variables(
     module: linen.Module, variables: Any, shape: tuple[int, ...] | None
 ) -> tuple[LinenNetwork, Any, Any]:
-    """Network, parameters and constants of a module, given its variables or its parameters."""
+    """Network, parameters and constants of a module with its variables, or its parameters."""
+    if not isinstance(variables, Mapping):
+        raise TypeError(
+            f"params is a {type(variables).__name__}; give the variables that module.init returns, "
+            "or their 'params' alone, which is `state.params` of a TrainState."
+        )
     variables = dict(variables) if "params" in variables else {"params": variables}
     network = LinenNetwork(copy_module(module), shape)
     return network, variables.pop("params"), _constants(variables)

@@ -1,5 +1,6 @@
 """A training that was killed or interrupted resumes from its last epoch, bitwise identically."""
 
+import functools
 import pickle
 import signal
 import subprocess
@@ -14,6 +15,8 @@ pytest.importorskip("optax")
 
 import optax
 from flax import linen as nn
+from flax import nnx
+from sklearn.base import clone
 
 from skntk import AdversarialTraining, FlaxClassifier, KernelDynamicsTracker
 from skntk.dynamics import SnapshotError
@@ -33,7 +36,16 @@ OPTIONS = {
 
 def network(**parameters):
     options = {"learning_rate": 0.1, "random_state": 0, "batch_size": 5, "max_epochs": 5}
-    return FlaxClassifier(nn.Dense(1), **(options | parameters))
+    return FlaxClassifier(**({"module": nn.Dense(1)} | options | parameters))
+
+
+def described(activation=nn.relu, momentum=0.5, rate=0.1):
+    """Options whose values are in functions, and in what these close over."""
+    return {
+        "module": nn.Sequential([nn.Dense(4), activation, nn.Dense(1)]),
+        "optimizer": functools.partial(optax.sgd, momentum=momentum),
+        "learning_rate": optax.exponential_decay(rate, 2, 0.9),
+    }
 
 
 class Interruption:
@@ -87,7 +99,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(options, tmp_path, mon
 KILLED = """
 import os, signal, sys
 sys.path[:0] = sys.argv[3:]
-from test_checkpoints import X, y, network, KernelDynamicsTracker, _training
+from test_checkpoints import X, described, y, network, KernelDynamicsTracker, _training
 step, steps = _training._descend, []
 def descend(*arguments):
     steps.append(1)
@@ -96,7 +108,7 @@ def descend(*arguments):
     return step(*arguments)
 _training._descend = descend
 tracker = KernelDynamicsTracker(X[:5], top=2, directory=sys.argv[2])
-network(checkpoint=sys.argv[1]).set_callbacks(tracker).fit(X, y)
+network(checkpoint=sys.argv[1], **described()).set_callbacks(tracker).fit(X, y)
 """
 
 
@@ -106,12 +118,13 @@ def test_a_killed_training_goes_on_with_its_tracker(tmp_path, monkeypatch):
     command = [sys.executable, "-c", KILLED, str(run), str(kernels), *sys.path]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     whole_tracker = KernelDynamicsTracker(X[:5], top=2)
-    whole = network().set_callbacks(whole_tracker).fit(X, y)
+    whole = network(**described()).set_callbacks(whole_tracker).fit(X, y)
     tracker = KernelDynamicsTracker(X[:5], top=2, directory=kernels, resume=True)
     with monkeypatch.context() as patch:
         counted = Interruption(patch, steps=100)
-        clf = network(checkpoint=run, resume=True).set_callbacks(tracker).fit(X, y)
-    assert counted.count == 6  # epochs 4 and 5; 4 was interrupted in its last step
+        clf = network(checkpoint=run, resume=True, **described())
+        clf.set_callbacks(tracker).fit(X, y)
+    assert counted.count == 6  # epochs 4 and 5; 4 was broken off in its last step
     assert_same_training(clf, whole)
     np.testing.assert_array_equal(tracker.steps_, whole_tracker.steps_)
     for step in tracker.steps_:
@@ -147,8 +160,54 @@ def test_another_training_is_not_mixed_in(name, options, tmp_path):
         network(checkpoint=tmp_path, resume=True).fit(X[::-1], y)
 
 
+class Halved(nn.Module):
+    layer: nn.Module
+    factor: float = 0.5
+
+    def __call__(self, x):
+        return self.factor * self.layer(x)
+
+
+def factory(activation):
+    def make(rngs):
+        return nnx.Sequential(nnx.Linear(4, 3, rngs=rngs), activation, nnx.Linear(3, 1, rngs=rngs))
+
+    return make
+
+
+#: Pairs with weights and optimisers' states of the same shapes, that train differently.
+ALIKE = {
+    "activation": ("module", described()["module"], described(nn.tanh)["module"]),
+    "field": ("module", Halved(nn.Dense(1)), Halved(nn.Dense(1), 2.0)),
+    "closure": ("module", factory(nnx.relu), factory(nnx.tanh)),
+    "bound": ("optimizer", described()["optimizer"], described(momentum=0.9)["optimizer"]),
+    "made": ("optimizer", optax.sgd(0.1, 0.5), optax.sgd(0.1, 0.9)),
+    "steps": ("optimizer", *(optax.MultiSteps(optax.sgd(0.1), k) for k in (2, 3))),
+    "schedule": ("learning_rate", *(described(rate=r)["learning_rate"] for r in (0.1, 0.2))),
+}
+
+
+@pytest.mark.parametrize("name, first, second", ALIKE.values(), ids=ALIKE)
+def test_another_training_of_the_same_shapes_is_not_mixed_in(name, first, second, tmp_path):
+    network(checkpoint=tmp_path, max_epochs=1, **{name: first}).fit(X, y)
+    with pytest.raises(SnapshotError, match=f"different {name};"):
+        network(checkpoint=tmp_path, resume=True, **{name: second}).fit(X, y)
+    clf = clone(network(checkpoint=tmp_path, resume=True, **{name: first}))
+    assert_same_training(clf.fit(X, y), network(**{name: first}).fit(X, y))
+
+
+def test_the_same_settings_written_otherwise_go_on(tmp_path):
+    options = {"module": Halved(nn.Dense(1)), "random_state": 3}
+    network(checkpoint=tmp_path, max_epochs=1, input_shape=(4,), **options).fit(X, y)
+    options |= {"random_state": np.int64(3)}
+    clf = network(checkpoint=tmp_path, resume=True, input_shape=[np.int64(4)], **options)
+    assert clf.fit(X, y).n_epochs_ == 5
+
+
 def test_parameters_that_do_not_go_together():
     with pytest.raises(ValueError, match="resume=True needs a checkpoint"):
         network(resume=True).fit(X, y)
     with pytest.raises(ValueError, match="warm_start=True both say"):
         network(checkpoint="run", warm_start=True).fit(X, y)
+    with pytest.raises(TypeError, match="checkpoint=3 must be the path of a directory"):
+        network(checkpoint=3).fit(X, y)

@@ -99,6 +99,15 @@ def test_inputs_of_the_wrong_scale_are_noticed(loss):
     clf.fit(images / 255, np.repeat(y, 20))  # no warning, which would be an error
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_steps_that_grow_too_long_later_are_noticed_once(loss):
+    schedule = optax.linear_schedule(0.0, 300.0, 2)
+    options = {"learning_rate": schedule, "batch_size": None, "max_epochs": 5}
+    with pytest.warns(ConvergenceWarning, match="mean loss of epoch 3 is") as caught:
+        network(loss=loss, **options).fit(20 * X, y)
+    assert len(caught) == 1
+
+
 def test_scikit_learns_monitor_gets_what_it_scores_on():
     """No result of a callback is missing."""
     monitor = ScoringMonitor(scoring="accuracy")
