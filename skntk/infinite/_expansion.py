@@ -71,7 +71,11 @@ class Pairs(Expansion):
 
     def outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
         blocks = row_blocks(len(X), len(X_fit), X.itemsize)
-        return np.concatenate([self.kernel(X[rows], X_fit) @ coefficients for rows in blocks])
+        products = [
+            self.kernel._block(X[rows], X_fit, (("X", rows.start), ("X_fit_", 0))) @ coefficients
+            for rows in blocks
+        ]
+        return np.concatenate(products)
 
     def linearize(
         self, X: NDArray, X_fit: NDArray, coefficients: NDArray

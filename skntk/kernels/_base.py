@@ -19,6 +19,11 @@ __all__ = ["NeuralTangentKernel", "Pullback"]
 #: Maps weights (..., n, m) to the input gradient (..., n, d).
 Pullback = Callable[[NDArray], NDArray]
 
+#: What samples on either side of a kernel come from, and the row of the first of them there.
+Places = tuple[tuple[str, int], tuple[str, int]]
+
+_WHOLE: Places = (("X", 0), ("Z", 0))
+
 
 class NeuralTangentKernel(ABC):
     r"""Base class of all kernels :math:`\Theta(x, z)`.
@@ -55,10 +60,29 @@ class NeuralTangentKernel(ABC):
         MemoryError
             If the matrix would not fit in memory.
         """
+        return self._block(X, Z)
+
+    def _block(self, X: ArrayLike, Z: ArrayLike | None, places: Places = _WHOLE) -> NDArray:
+        """Gram matrix of samples that are part of larger sets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Left inputs.
+        Z : array-like of shape (m, d) or None
+            Right inputs; None means `X`.
+        places : pair of (str, int)
+            For either side, the set that the samples come from and the row of the first of them
+            there. An error for values that are not finite names samples by it.
+
+        Returns
+        -------
+        gram : ndarray of shape (n, m)
+        """
         X, right = self._validate(X, Z)
         _check_gram_memory(X, X if right is None else right)
         with np.errstate(all="ignore"):
-            return self._finite(self._gram(X, right), X, right)
+            return self._finite(self._gram(X, right), X, right, places)
 
     def diag(self, X: ArrayLike) -> NDArray:
         """Kernel of each point with itself.
@@ -106,6 +130,12 @@ class NeuralTangentKernel(ABC):
             block = slice(start, start + rows)
             with np.errstate(all="ignore"):
                 gradient[block] = self._vjp(X[block], right, W[block])
+        if not np.isfinite(gradient).all():
+            self._block(X, right)  # whose error says of which samples, if the kernel is at fault
+            raise ValueError(
+                f"The gradient is not finite in {gradient.dtype} for weights W of up to "
+                f"{np.abs(W).max():.3g}; scale W, or pass float64 inputs."
+            )
         return gradient
 
     def linearize(self, X: ArrayLike, Z: ArrayLike) -> tuple[NDArray, Pullback]:
@@ -153,8 +183,10 @@ class NeuralTangentKernel(ABC):
     #: Last remedy that the error about values that are not finite names.
     _if_not_finite = "check the kernel's parameters"
 
-    def _finite(self, values: NDArray, X: NDArray, Z: NDArray | None = None) -> NDArray:
-        """Return the kernel values, or raise ValueError if any of them is not finite."""
+    def _finite(
+        self, values: NDArray, X: NDArray, Z: NDArray | None = None, places: Places = _WHOLE
+    ) -> NDArray:
+        """Give kernel values back, or raise ValueError if some are not finite."""
         # The sum is quick to check, but may itself overflow.
         if np.isfinite(values.sum()) or (finite := np.isfinite(values)).all():
             return values
@@ -162,9 +194,10 @@ class NeuralTangentKernel(ABC):
         name = textwrap.shorten(repr(self), 200, placeholder="...)")
         precision = "pass float64 inputs, " if values.dtype == np.float32 else ""
         raise ValueError(
-            f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples; "
-            f"their largest input is {largest:.3g} in {values.dtype}. Scale the inputs (with "
-            f"StandardScaler, or divide by the largest), {precision}or {self._if_not_finite}."
+            f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples"
+            f"{_where(~finite, X, Z, places)}; the largest input is {largest:.3g} in "
+            f"{values.dtype}. Scale the inputs "
+            f"(StandardScaler, or division by the largest), {precision}or {self._if_not_finite}."
         )
 
     def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:
@@ -198,6 +231,21 @@ class NeuralTangentKernel(ABC):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _where(wrong: NDArray, X: NDArray, Z: NDArray | None, places: Places) -> str:
+    """Say which samples have the most wrong values, rows of `X` or else of `Z`."""
+    sides = [(len(X), wrong, places[0])]
+    if Z is not None:
+        sides.append((len(Z), wrong.T, places[1]))
+    # Between all outputs of a network, a sample has several rows.
+    shares = [values.reshape(n, -1).mean(axis=1) for n, values, _ in sides]
+    side = int(np.argmax([share.max() for share in shares]))
+    name, start = places[side]
+    rows = start + np.flatnonzero(shares[side] > shares[side].max() / 2)
+    listed = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    part = "" if places == _WHOLE else " in one block of the matrix"
+    return f"{part}, most of them in row{'s' * (len(rows) > 1)} {listed} of {name}"
 
 
 def _check_gram_memory(X: NDArray, Z: NDArray, n_matrices: int = 1) -> None:

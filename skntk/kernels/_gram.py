@@ -10,7 +10,7 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
-from . import NeuralTangentKernel
+from ._base import NeuralTangentKernel, Places
 
 __all__ = ["GramOperator", "gram_matrix", "row_blocks", "upper_blocks"]
 
@@ -50,7 +50,7 @@ def gram_matrix(
         on_step()
         return gram
     gram = np.empty((len(X), len(X)), X.dtype)
-    tasks = ((kernel, X[rows], X[columns] if columns != rows else None) for rows, columns in pairs)
+    tasks = ((kernel, *_sides(X, rows, columns)) for rows, columns in pairs)
     blocks = _in_order(_block, tasks, n_jobs)
     for (rows, columns), block in zip(pairs, blocks, strict=True):
         gram[columns, rows] = block.T
@@ -89,13 +89,7 @@ class GramOperator:
     def __matmul__(self, vectors: NDArray) -> NDArray:
         """Product with vectors (n, k)."""
         tasks = (
-            (
-                self.kernel,
-                self.X[rows],
-                self.X[columns] if rows != columns else None,
-                vectors[rows],
-                vectors[columns],
-            )
+            (self.kernel, *_sides(self.X, rows, columns), vectors[rows], vectors[columns])
             for rows, columns in self.pairs
         )
         total = np.zeros_like(vectors)
@@ -126,12 +120,23 @@ def _in_order(function: Callable, tasks: Any, n_jobs: int | None) -> Iterator[An
     )
 
 
-def _block(kernel: NeuralTangentKernel, X: NDArray, Z: NDArray | None) -> NDArray:
-    return kernel(X, Z)
+def _sides(X: NDArray, rows: slice, columns: slice) -> tuple[NDArray, NDArray | None, Places]:
+    """Samples on both sides of a block, and where they come from."""
+    places = (("X", rows.start), ("X", columns.start))
+    return X[rows], X[columns] if columns != rows else None, places
+
+
+def _block(kernel: NeuralTangentKernel, X: NDArray, Z: NDArray | None, places: Places) -> NDArray:
+    return kernel._block(X, Z, places)
 
 
 def _block_product(
-    kernel: NeuralTangentKernel, X: NDArray, Z: NDArray | None, v_x: NDArray, v_z: NDArray
+    kernel: NeuralTangentKernel,
+    X: NDArray,
+    Z: NDArray | None,
+    places: Places,
+    v_x: NDArray,
+    v_z: NDArray,
 ) -> tuple[NDArray, NDArray | None]:
-    block = kernel(X, Z)
+    block = kernel._block(X, Z, places)
     return block @ v_z, None if Z is None else block.T @ v_x

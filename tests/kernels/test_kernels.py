@@ -36,6 +36,7 @@ from skntk.kernels import (
     resolve_kernel,
 )
 from skntk.kernels._arc_cosine import Angle, relu_angle
+from skntk.kernels._gram import GramOperator, gram_matrix
 
 D = 4  # features of a sample: a 2 x 2 image to the convolutional kernel
 IMAGE = (2, 2, 1)
@@ -738,6 +739,43 @@ def test_a_kernel_between_outputs_that_is_not_finite_is_refused():
     network = EmpiricalNTK(lambda p, x: (x @ p) ** 3, np.full((4, 3), 1e200))
     with pytest.raises(ValueError, match="not finite for 36 of 36"):
         network.full(np.ones((2, 4)))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_samples_at_fault_are_named_by_their_place(n_jobs):
+    class Small(FullyConnectedNTK):
+        block_size = 8
+
+    X = np.random.default_rng(0).random((30, 4))
+    X[[11, 26]] *= 1e160
+    message = r"not finite for 8 of 64 .* in one block of the matrix, most of them in row 11 of X;"
+    with pytest.raises(ValueError, match=message):
+        gram_matrix(Small(), X, n_jobs)
+    with pytest.raises(ValueError, match=message):
+        GramOperator(Small(), X, n_jobs) @ np.ones((30, 1))
+    kernel, good = FullyConnectedNTK(), X[:9]
+    with pytest.raises(ValueError, match=r"116 of 900 pairs of samples, .* in rows 11, 26 of X;"):
+        kernel(X)
+    with pytest.raises(ValueError, match=r"18 of 270 pairs .* in rows 11, 26 of Z;"):
+        kernel(good, X)
+    with pytest.raises(ValueError, match=r"2 of 30 pairs .* in rows 11, 26 of X;"):
+        kernel.diag(X)
+    with pytest.raises(ValueError, match="most of them in rows 11, 26 of X;"):
+        NTKClassifier(kernel).fit(good, np.arange(9) % 2).predict(X)
+    with pytest.raises(ValueError, match=r"most of them in rows 0, 1, 2, 3, 4, \.\.\. of X;"):
+        FullyConnectedNTK(15, weight_std=1e20)(X)
+
+
+def test_an_input_gradient_is_finite_or_an_error():
+    X = np.random.default_rng(0).random((6, 4))
+    far = X.copy()
+    far[3] *= 1e160
+    with pytest.raises(ValueError, match=r"not finite for .* in row 3 of X;"):
+        FullyConnectedNTK().input_vjp(far, X, np.ones((6, 6)))
+    with pytest.raises(ValueError, match="not finite for 36 of 36 pairs"):
+        NOT_FINITE["diverged"][0].input_vjp(X, X, np.ones((6, 6)))
+    with pytest.raises(ValueError, match="gradient is not finite in float64 for weights W"):
+        FullyConnectedNTK(weight_std=1e3).input_vjp(X, X, np.full((6, 6), 1e307))
 
 
 class OneNaN(PairNTK):
