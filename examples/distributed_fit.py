@@ -37,12 +37,20 @@ def main():
     """Fit here and on the cluster, and compare."""
     parser = argparse.ArgumentParser(description="A kernel machine fitted on a Dask cluster.")
     parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+    parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+    parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
     parser.add_argument("--n-train", type=int, default=1000)
     parser.add_argument("--n-test", type=int, default=300)
     parser.add_argument("--eps", type=float, default=0.1)
     parser.add_argument("--scheduler", help="address of a running scheduler; default: a local one")
     options = parser.parse_args()
-    data = load_images(options.data, n_train=options.n_train, n_test=options.n_test)
+    data = load_images(
+        options.data,
+        n_train=options.n_train,
+        n_test=options.n_test,
+        pixel_range=options.pixel_range,
+        channels_first=options.channels_first,
+    )
 
     # %%
     # The estimators are the same; only the workers that compute their blocks differ.

@@ -26,6 +26,8 @@ from skntk.inspection import FeatureGradientDisplay, PerturbationDecompositionDi
 
 parser = argparse.ArgumentParser(description="Draw NTK features.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--classes", nargs=2, help="two, by label or name; default: the first two")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=200)
@@ -36,8 +38,11 @@ parser.add_argument("--n-deep", type=int, default=4, help="useful, non-robust fe
 parser.add_argument("--output", default="feature_gradients", help="beginning of the file names")
 options = parser.parse_args()
 
-classes = options.classes or list(load_images(options.data).target_names)[:2]
-data = load_images(options.data, classes=classes, n_train=options.n_train, n_test=options.n_test)
+reading = {"pixel_range": options.pixel_range, "channels_first": options.channels_first}
+classes = options.classes or list(load_images(options.data, **reading).target_names)[:2]
+data = load_images(
+    options.data, classes=classes, n_train=options.n_train, n_test=options.n_test, **reading
+)
 classes = list(data.target_names)
 if not 0 <= options.image < len(data.X_test):
     parser.error(f"--image {options.image} is none of the {len(data.X_test)} test images")

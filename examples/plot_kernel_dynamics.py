@@ -37,6 +37,8 @@ from skntk.networks import CIFARConvNet, MNISTConvNet
 
 parser = argparse.ArgumentParser(description="Kernel dynamics of adversarial training.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=300)
 parser.add_argument("--epochs", type=int, default=20)
@@ -56,7 +58,13 @@ parser.add_argument("--directory", type=Path, help="keep the kernels here; resum
 parser.add_argument("--output", default="kernel_dynamics.png")
 options = parser.parse_args()
 
-data = load_images(options.data, n_train=options.n_train, n_test=options.n_test)
+data = load_images(
+    options.data,
+    n_train=options.n_train,
+    n_test=options.n_test,
+    pixel_range=options.pixel_range,
+    channels_first=options.channels_first,
+)
 classes = np.unique(data.y_train)
 n_outputs = 1 if len(classes) == 2 else len(classes)
 architecture = CIFARConvNet if data.image_shape[2] == 3 else MNISTConvNet

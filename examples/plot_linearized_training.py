@@ -32,6 +32,8 @@ from skntk.networks import CIFARConvNet, MNISTConvNet
 
 parser = argparse.ArgumentParser(description="Linearised adversarial training.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=300)
 parser.add_argument("--epochs", type=int, default=20)
@@ -44,7 +46,13 @@ parser.add_argument("--pgd-steps", type=int, default=7, help="steps of the train
 parser.add_argument("--output", default="linearized_training.png")
 options = parser.parse_args()
 
-data = load_images(options.data, n_train=options.n_train, n_test=options.n_test)
+data = load_images(
+    options.data,
+    n_train=options.n_train,
+    n_test=options.n_test,
+    pixel_range=options.pixel_range,
+    channels_first=options.channels_first,
+)
 n_classes = len(np.unique(data.y_train))
 architecture = CIFARConvNet if data.image_shape[2] == 3 else MNISTConvNet
 module = architecture(1 if n_classes == 2 else n_classes, image_shape=tuple(data.image_shape))

@@ -29,6 +29,8 @@ from skntk.metrics import robust_accuracy_score
 
 parser = argparse.ArgumentParser(description="Attack an infinitely wide network in closed form.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--classes", nargs=2, help="keep only these two, by label or name")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=500)
@@ -39,7 +41,12 @@ parser.add_argument("--curve", default="ntk_attack_curve.png", help="where to sa
 options = parser.parse_args()
 
 data = load_images(
-    options.data, classes=options.classes, n_train=options.n_train, n_test=options.n_test
+    options.data,
+    classes=options.classes,
+    n_train=options.n_train,
+    n_test=options.n_test,
+    pixel_range=options.pixel_range,
+    channels_first=options.channels_first,
 )
 print(
     f"{options.data}: {len(data.X_train)} training and {len(data.X_test)} test images of "

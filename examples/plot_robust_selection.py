@@ -25,6 +25,8 @@ from skntk.inspection import RobustSelectionDisplay
 
 parser = argparse.ArgumentParser(description="Keep only the most robust NTK features.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--classes", nargs=2, help="keep only these two, by label or name")
 parser.add_argument("--n-train", type=int, default=1000)
 parser.add_argument("--n-test", type=int, default=300)
@@ -35,7 +37,12 @@ parser.add_argument("--output", default="robust_selection.png", help="where to s
 options = parser.parse_args()
 
 data = load_images(
-    options.data, classes=options.classes, n_train=options.n_train, n_test=options.n_test
+    options.data,
+    classes=options.classes,
+    n_train=options.n_train,
+    n_test=options.n_test,
+    pixel_range=options.pixel_range,
+    channels_first=options.channels_first,
 )
 
 # %%

@@ -31,6 +31,8 @@ from skntk.transfer import follow_transfer
 
 parser = argparse.ArgumentParser(description="Transfer attacks from a kernel to its network.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--classes", nargs=2, help="keep only these two, by label or name")
 parser.add_argument("--n-train", type=int, default=500)
 parser.add_argument("--n-test", type=int, default=200)
@@ -44,7 +46,12 @@ parser.add_argument("--output", default="transfer_attack.png", help="where to sa
 options = parser.parse_args()
 
 data = load_images(
-    options.data, classes=options.classes, n_train=options.n_train, n_test=options.n_test
+    options.data,
+    classes=options.classes,
+    n_train=options.n_train,
+    n_test=options.n_test,
+    pixel_range=options.pixel_range,
+    channels_first=options.channels_first,
 )
 mean = np.zeros_like(data.X_train[0]) if options.no_centering else data.X_train.mean(axis=0)
 X_train, X_test = data.X_train - mean, data.X_test - mean

@@ -74,6 +74,7 @@ def test_colour_images_from_a_file(tmp_path):
     y = np.arange(60) % 2
     X = rng.integers(0, 200, (60, 4, 5, 3), dtype=np.uint8)
     X[y == 1, :2] += 55
+    X = X.transpose(0, 3, 1, 2).astype(np.float32)  # neither its range nor its axes are sure
     np.savez(
         tmp_path / "pairs.npz",
         X_train=X[:40],
@@ -83,8 +84,22 @@ def test_colour_images_from_a_file(tmp_path):
         target_names=["cat", "dog"],
     )
     options = ["--data", "pairs.npz", "--kernels", "fc1", "--eps", "0.1", "--output", "gradients"]
+    options += ["--channels-first"]
+    result = run("feature_gradients", *options, cwd=tmp_path)
+    assert "say pixel_range=(0, 255)" in result.stderr
+    options += ["--pixel-range", "0", "255"]
     result = run("feature_gradients", *options, cwd=tmp_path)
     check(result, tmp_path, GRADIENT_PICTURES, ["features: 40"])
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem
+)
+def test_every_example_takes_what_errors_of_its_data_name(path):
+    source = path.read_text(encoding="utf-8")
+    for name in ("pixel_range", "channels_first"):
+        assert f'"--{name.replace("_", "-")}"' in source
+        assert f"options.{name}" in source
 
 
 def test_no_useful_feature_without_robustness(tmp_path):

@@ -51,9 +51,11 @@ def check_table(X: Any) -> None:
             )
     shape = getattr(X, "shape", ())
     if isinstance(shape, tuple) and len(shape) >= 3:
+        first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+        moved = ".transpose(0, 2, 3, 1)" if first and shape[1] == 3 else ""
         raise ValueError(
-            f"X has shape {tuple(shape)}; give one sample a row: X.reshape(len(X), -1), with "
-            "height, width and channels in this order."
+            f"X has shape {tuple(shape)}; give one sample a row: X{moved}.reshape(len(X), -1), "
+            "with height, width and channels in this order."
         )
     dtypes: Any = getattr(X, "dtypes", None)
     if getattr(dtypes, "size", 0) and all(type(d).__name__ == "SparseDtype" for d in dtypes):

@@ -64,7 +64,11 @@ class Ball(ABC):
         return type(self)(self.center[rows], self.eps, self.box)
 
     def project(self, points: NDArray) -> NDArray:
-        """Nearest allowed points, in the dtype of the center."""
+        """Points brought into the ball and the box, in the dtype of the center.
+
+        Those of the maximum norm are the nearest ones. A Euclidean ball is returned to along the
+        line to the center, and then clipped to the box, which leads no further from the center.
+        """
         return self._return(points, slice(None))
 
     def _return(self, points: NDArray, rows: slice) -> NDArray:
@@ -87,7 +91,7 @@ class Ball(ABC):
 
     @abstractmethod
     def _project(self, points: NDArray, rows: slice) -> NDArray:
-        """Nearest points in the ball around some of the samples, and in the box."""
+        """Points brought into the ball around some of the samples, and into the box."""
 
 
 class LinfBall(Ball):

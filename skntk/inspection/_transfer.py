@@ -12,6 +12,13 @@ from ._base import Display, axes_grid
 
 __all__ = ["TransferDisplay"]
 
+#: Line and label of each accuracy.
+_ACCURACIES = {
+    "accuracy": (":", "clean"),
+    "own_robust_accuracy": ("-", "own examples"),
+    "transfer_robust_accuracy": ("--", "kernel's examples"),
+}
+
 
 class TransferDisplay(Display):
     """Cosine of the loss gradients (top) and accuracy of the network under attack (bottom).
@@ -71,6 +78,8 @@ class TransferDisplay(Display):
         display : TransferDisplay
         """
         networks = network if isinstance(network, Mapping) else {"network": network}
+        if not networks:
+            raise ValueError("network is an empty mapping; give at least one network.")
         curves = {
             name: follow_transfer(each, kernel, *arguments, **options)
             for name, each in networks.items()
@@ -93,7 +102,15 @@ class TransferDisplay(Display):
         Returns
         -------
         display : TransferDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are no curves, or one lacks a part or has parts of several lengths.
+        TypeError
+            If `curves` is not a mapping of mappings.
         """
+        _check_curves(curves)
         return cls(dict(curves)).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
@@ -105,14 +122,28 @@ class TransferDisplay(Display):
             color = f"C{k}"
             epochs = np.asarray(curve["epochs"])
             self.ax_.plot(epochs, curve["cosine"], color=color, marker=".", label=name)
-            styles = {
-                "accuracy": (":", "clean"),
-                "own_robust_accuracy": ("-", "own examples"),
-                "transfer_robust_accuracy": ("--", "kernel's examples"),
-            }
-            for key, (line, label) in styles.items():
+            for key, (line, label) in _ACCURACIES.items():
                 below.plot(epochs, curve[key], line, color=color, label=f"{name}, {label}")
         self.ax_.set(ylabel="cosine of loss gradients", xscale="log", ylim=(None, 1.02))
         below.set(xlabel="epochs", ylabel="network accuracy", xscale="log", ylim=(-0.02, 1.02))
         self.ax_.legend(fontsize="small")
         below.legend(fontsize="x-small")
+
+
+def _check_curves(curves: Any) -> None:
+    """Raise unless there is a curve, each with its parts of one length."""
+    if not isinstance(curves, Mapping) or not all(isinstance(c, Mapping) for c in curves.values()):
+        raise TypeError(
+            "curves must be a mapping from names to results of follow_transfer, got "
+            f"{curves!r:.80}."
+        )
+    if not curves:
+        raise ValueError("curves is empty; give at least one.")
+    needed = ["epochs", "cosine", *_ACCURACIES]
+    for name, curve in curves.items():
+        missing = [key for key in needed if key not in curve]
+        if missing:
+            raise ValueError(f"curves[{name!r}] lacks {', '.join(missing)}; it needs {needed}.")
+        lengths = {key: np.shape(curve[key]) for key in needed}
+        if len({*lengths.values()}) > 1 or len(lengths["epochs"]) != 1 or not len(curve["epochs"]):
+            raise ValueError(f"curves[{name!r}] has shapes {lengths}; give vectors of one length.")

@@ -37,6 +37,11 @@ class DataLoader:
 
 WRONG = {
     "images": (X.reshape(20, 2, 2, 1), ValueError, r"\(20, 2, 2, 1\).*X\.reshape\(len\(X\), -1\)"),
+    "channels first": (
+        np.zeros((20, 3, 4, 4)),
+        ValueError,
+        r"X\.transpose\(0, 2, 3, 1\)\.reshape\(len\(X\), -1\)",
+    ),
     "grey": (X.reshape(20, 2, 2), ValueError, r"X\.reshape\(len\(X\), -1\)"),
     "list": (list(X.reshape(20, 2, 2)), ValueError, r"np\.stack.*reshape\(len\(X\), -1\)"),
     "pictures": (

@@ -66,6 +66,27 @@ def test_axes_given(kind):
         assert list(display.axes_.ravel()) == list(axes)
 
 
+@pytest.mark.parametrize(
+    "curves, error, message",
+    [
+        ({}, ValueError, "curves is empty"),
+        (CURVE, TypeError, "mapping from names to results of follow_transfer"),
+        ([CURVE], TypeError, "mapping from names to results of follow_transfer"),
+        ({"a": {"epochs": [1]}}, ValueError, r"curves\['a'\] lacks cosine, accuracy, own"),
+        ({"a": CURVE | {"cosine": [0.1]}}, ValueError, r"'cosine': \(1,\).*one length"),
+        ({"a": {key: [] for key in CURVE}}, ValueError, "give vectors of one length"),
+    ],
+)
+def test_curves_that_cannot_be_drawn(curves, error, message):
+    with pytest.raises(error, match=message):
+        TransferDisplay.from_predictions(curves)
+
+
+def test_no_network_is_followed():
+    with pytest.raises(ValueError, match="network is an empty mapping"):
+        TransferDisplay.from_estimator({}, NTKClassifier(), epochs=[1])
+
+
 def test_three_axes_are_refused():
     axes = plt.subplots(3, 1)[1]
     with pytest.raises(ValueError, match="3 axes"):
