@@ -20,8 +20,9 @@ from ..attacks._box import check_clip_values
 from ..infinite._expansion import Pairs
 from ..infinite._kernel_machine import KernelMachineMixin
 from ..infinite._training_spectrum import training_spectrum
-from ..kernels import NeuralTangentKernel, resolve_kernel
+from ..kernels import NeuralTangentKernel
 from ..kernels._gram import row_blocks
+from ..kernels._resolve import kernel_for
 from ..solvers import ill_conditioned
 from ._components import check_components, check_n_components
 from ._machine_scores import cross_entropy_gradient, score_machines
@@ -137,7 +138,7 @@ class SpectralFeatureDecomposer(
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_n_components(self.n_components, len(X))
         self.classes_, indices = encode_targets(y)
-        self.kernel_ = resolve_kernel(clone(self.kernel, safe=False), X.shape[1])
+        self.kernel_ = kernel_for(clone(self.kernel, safe=False), X)
         self.X_fit_ = X.copy()  # cached decompositions outlive the caller's array
         progress = FitProgress(self, n_stages=2)
         spectrum = training_spectrum(

@@ -14,6 +14,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
+from .._utils.channels import warn_of_channels_first
 from .._utils.copying import copy_module
 from .._utils.pickling import PickledByValue
 from .._utils.precision import own_precision
@@ -60,7 +61,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         it is set to the number of outputs needed. For two classes, the prediction is the sign
         of a single output, or the argmax of two.
     input_shape : tuple of int, default=None
-        Shape that each sample is given before it enters the network. If None, samples stay flat.
+        Shape that a sample is given before the network sees it; None: flat. A row of (H, W, C)
+        runs over height, then width, then channels; rows that look otherwise are warned of.
     loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
         "squared_error" is the mean over samples of half the squared distance to targets in
         {-1, +1} or one-hot, so that a full-batch step of learning rate eta advances
@@ -378,6 +380,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         """Draw a network; if it does not fit the data, no attribute is set."""
         n_features, n_outputs = X.shape[1], 1 if len(classes) == 2 else len(classes)
         check_input_shape(self.input_shape, n_features)
+        warn_of_channels_first(X, self.input_shape)
         network = make_network(self.module, self.input_shape, n_outputs)
         random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
         params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)

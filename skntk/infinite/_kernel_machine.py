@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils.precision import as_float_matrix
 from .._utils.targets import OutputClassifierMixin, as_columns
 from .._utils.validation import check_table
-from ..kernels import resolve_kernel
+from ..kernels._resolve import kernel_for
 from ._expansion import Expansion, Pairs, Precomputed
 from ._kernel_parameters import KernelParametersMixin
 
@@ -86,8 +86,8 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         """Resolve the parameter `kernel` for training inputs, or for their Gram matrix."""
         kernel = self.kernel  # type: ignore[attr-defined]
         if not (isinstance(kernel, str) and kernel == "precomputed"):
-            self.kernel_ = resolve_kernel(clone(kernel, safe=False), X.shape[1])
-            self.X_fit_ = X.copy()  # the caller may change its own array
+            self.kernel_ = kernel_for(clone(kernel, safe=False), X)
+            self.X_fit_ = X.copy()  # the caller may go on with its own
             return
         self.kernel_, self.X_fit_ = None, None
         if X.shape[0] != X.shape[1]:

@@ -40,7 +40,8 @@ class ConvolutionalNTK(TiledNTK):
     depth : int, default=1
         Number of convolutional layers, 1 or more.
     image_shape : tuple of int (H, W, C)
-        Height, width and channels of an image. Each input row holds one image in C order.
+        Shape of one sample; inputs are its values in C order, as rows: over height, then width,
+        then channels. Estimators warn of rows that look otherwise, such as those of CIFAR's files.
     weight_std : float, default=sqrt(2)
         Standard deviation of the weights in NTK parameterisation.
     bias_std : float, default=0.1

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy.typing import NDArray
+
+from .._utils.channels import warn_of_channels_first
 from ._base import NeuralTangentKernel
 from ._convolutional import ConvolutionalNTK
 from ._fully_connected import FullyConnectedNTK
 from ._images import guess_image_shape
 from ._two_layer import TwoLayerNTK
 
-__all__ = ["KERNEL_NAMES", "named_kernel", "resolve_kernel"]
+__all__ = ["KERNEL_NAMES", "kernel_for", "named_kernel", "resolve_kernel"]
 
 _FACTORIES: dict[str, Callable[[int], NeuralTangentKernel]] = {
     "fc1": lambda _: FullyConnectedNTK(1),
@@ -82,3 +85,11 @@ def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
     kernel.check_parameters(n_features)
     kernel.prepare()
     return kernel
+
+
+def kernel_for(kernel: Any, X: NDArray) -> NeuralTangentKernel:
+    """Give a kernel for training samples, with a warning if they look like others."""
+    resolved = resolve_kernel(kernel, X.shape[1])
+    for name in ("image_shape", "input_shape"):
+        warn_of_channels_first(X, getattr(resolved, name, None))
+    return resolved
