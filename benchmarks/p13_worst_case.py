@@ -37,7 +37,7 @@ def autoattack(clf, X, y):
 
     def attack():
         judge = torchattacks.AutoAttack(module, eps=EPS, n_classes=len(clf.classes_), seed=0)
-        return judge(x, labels).reshape(len(X), -1).numpy()
+        return judge(x, labels).detach().reshape(len(X), -1).numpy()
 
     return attack
 
