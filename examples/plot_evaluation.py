@@ -32,6 +32,8 @@ from skntk.inspection import RobustAccuracyDisplay
 
 parser = argparse.ArgumentParser(description="Check an evaluation of robustness.")
 parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
+parser.add_argument("--pixel-range", nargs=2, type=float, help="values of black and white")
+parser.add_argument("--channels-first", action=argparse.BooleanOptionalAction)
 parser.add_argument("--n-train", type=int, default=500)
 parser.add_argument("--n-test", type=int, default=100)
 parser.add_argument("--kernel", default="fc2", help="fc1..fc5 or two_layer")
@@ -39,7 +41,13 @@ parser.add_argument("--eps", type=float, default=0.1, help="largest change of a 
 parser.add_argument("--output", default="evaluation.png", help="where to save the picture")
 options = parser.parse_args()
 
-data = load_images(options.data, n_train=options.n_train, n_test=options.n_test)
+data = load_images(
+    options.data,
+    n_train=options.n_train,
+    n_test=options.n_test,
+    pixel_range=options.pixel_range,
+    channels_first=options.channels_first,
+)
 X, y = data.X_test, data.y_test
 machine = NTKClassifier(options.kernel).fit(data.X_train, data.y_train)
 print(f"{options.data}: clean accuracy {machine.score(X, y):.3f}")

@@ -113,8 +113,8 @@ def test_report(measure, table, tmp_path, capsys):
 
 def test_table_refuses_rows_that_there_are_not(table, capsys):
     with pytest.raises(SystemExit, match="2"):
-        table.main(["P1", "p13"])
-    assert "no such row: P13" in capsys.readouterr().err
+        table.main(["P1", "p14"])
+    assert "no such row: P14" in capsys.readouterr().err
 
 
 def test_what_the_table_passes_on(table):

@@ -86,7 +86,7 @@ def test_colour_images_from_a_file(tmp_path):
     options = ["--data", "pairs.npz", "--kernels", "fc1", "--eps", "0.1", "--output", "gradients"]
     options += ["--channels-first"]
     result = run("feature_gradients", *options, cwd=tmp_path)
-    assert "say pixel_range=(0, 255)" in result.stderr
+    assert "pass pixel_range=(0, 255)" in result.stderr
     options += ["--pixel-range", "0", "255"]
     result = run("feature_gradients", *options, cwd=tmp_path)
     check(result, tmp_path, GRADIENT_PICTURES, ["features: 40"])

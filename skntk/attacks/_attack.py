@@ -156,7 +156,7 @@ class NTKAttack(BaseEstimator):
     >>> attack = NTKAttack(clf, method="auto", n_queries=50, random_state=0)
     >>> result = attack.run(X[500:550], y[500:550], epsilons=[0.1])
     >>> print(result.robust_accuracy, result.report.n_broken["fgsm"])
-    [0.5] [20]
+    [0.54] [21]
     """
 
     def __init__(

@@ -162,7 +162,7 @@ def _read_checked(path: Path, name: str, entry: Entry) -> NDArray:
     if entry.dtype.hasobject:
         raise FileError(
             f"{name} in {str(path)!r} is an array of objects, which NumPy pickles and which are "
-            f"never unpickled unasked; save {name} with a dtype of its own, for instance "
+            f"never unpickled here; save {name} with a dtype of its own, for instance "
             f"np.stack({name}) or {name}.astype(str)."
         )
     check_size(path, entry)

@@ -67,7 +67,7 @@ def _remedy(low: float, high: float, dtype: np.dtype) -> str:
     if dtype.kind == "f" and low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
         return (
             f"{max(-low, high - 1):.2g} beyond [0, 1], as after resizing: store np.clip(X, 0, 1), "
-            f"or say pixel_range=({low:.9g}, {high:.9g})."
+            f"or pass pixel_range=({low:.9g}, {high:.9g})."
         )
     if low >= 0:
         white = next((w for w in (255, 65535, 2**32 - 1) if high <= w), high)
@@ -112,6 +112,6 @@ def _check_numbers(name: str, X: NDArray) -> None:
     if wrong.any():
         raise FileError(
             f"{name} holds NaN or infinity in {wrong.sum()} of {len(X)} images, the first of them "
-            f"number {wrong.argmax()}; leave them out: "
+            f"at index {wrong.argmax()}; leave them out: "
             "keep = np.isfinite(X.reshape(len(X), -1)).all(axis=1)."
         )

@@ -134,6 +134,8 @@ def quick_compilation():
 # --- scikit-learn's contract ---------------------------------------------------------------
 
 
+# Some checks train on unscaled numbers, of which the fit warns, as linear models do.
+@pytest.mark.filterwarnings("ignore:The mean loss:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
         FlaxClassifier(MLP, optimizer="adam", learning_rate=0.05, max_epochs=30, random_state=0),
