@@ -99,10 +99,6 @@ class Samples:
         """One random point in each ball."""
         return self.ball.random(self.noise[index])
 
-    def objective(self, loss: str) -> Objective:
-        """A loss with the labels of the attack."""
-        return Objective(LOSSES[loss], self.best.labels, self.options.targeted)
-
 
 def _part(linearization: Linearization, rows: NDArray) -> Linearization:
     """Outputs and pullback of some of the rows."""
@@ -116,32 +112,26 @@ def _part(linearization: Linearization, rows: NDArray) -> Linearization:
     return outputs[rows], pull_back
 
 
-def _fgsm(samples: Samples) -> None:
+def _ascend(samples: Samples, step_size: Any, n_steps: int) -> None:
     for start, known in samples.starts:
-        eps = samples.options.specification.eps
         ascend(
             samples.model,
             samples.ball,
             start,
             samples.best,
-            step_size=eps,
-            n_steps=1,
+            step_size=step_size,
+            n_steps=n_steps,
             linearization=known,
         )
+
+
+def _fgsm(samples: Samples) -> None:
+    _ascend(samples, samples.options.specification.eps, 1)
 
 
 def _pgd(samples: Samples) -> None:
     steps = samples.options.specification
-    for start, known in samples.starts:
-        ascend(
-            samples.model,
-            samples.ball,
-            start,
-            samples.best,
-            step_size=steps.step_size,
-            n_steps=steps.n_steps,
-            linearization=known,
-        )
+    _ascend(samples, steps.step_size, steps.n_steps)
 
 
 def _climb(
@@ -161,15 +151,16 @@ def _climb(
     )
 
 
-def _apgd(samples: Samples, loss: str | None = None) -> None:
-    objective = samples.best.objective if loss is None else samples.objective(loss)
+def _apgd(samples: Samples) -> None:
     for start, known in samples.starts:
-        _climb(samples, objective, start, known)
+        _climb(samples, samples.best.objective, start, known)
 
 
-def _apgd_elsewhere(samples: Samples, loss: str) -> None:
-    """From a random point, because two classes have but one direction to go in."""
-    _climb(samples, samples.objective(loss), samples.random(-1))
+def _apgd_on_cross_entropy(samples: Samples) -> None:
+    """From a random point, because with two classes it goes the same way as the margin."""
+    labels, targeted = samples.best.labels, samples.options.targeted
+    objective = Objective(LOSSES["cross_entropy"], labels, targeted)
+    _climb(samples, objective, samples.random(-1))
 
 
 def _apgd_toward(samples: Samples, rank: int) -> None:
@@ -182,13 +173,13 @@ def _apgd_toward(samples: Samples, rank: int) -> None:
     _climb(samples, objective, samples.ball.center, samples.clean)
 
 
-def _square(samples: Samples, loss: str | None = None) -> None:
+def _square(samples: Samples) -> None:
     options = samples.options
     square(
         samples.model,
         samples.ball,
         samples.best,
-        samples.best.objective if loss is None else samples.objective(loss),
+        samples.best.objective,
         seeds=samples.seeds,
         n_queries=options.n_queries,
         until_success=options.is_worst_case,
@@ -197,7 +188,8 @@ def _square(samples: Samples, loss: str | None = None) -> None:
 
 Stage = tuple[str, Callable[[Samples], None]]
 
-#: All of FGSM comes before any further step, so that no method is weaker than it.
+#: The loss of "auto" is the margin. All of FGSM comes before any further step, so that no method
+#: is weaker than it.
 METHODS: dict[str, list[Stage]] = {
     "fgsm": [("fgsm", _fgsm)],
     "pgd": [("fgsm", _fgsm), ("pgd", _pgd)],
@@ -205,10 +197,10 @@ METHODS: dict[str, list[Stage]] = {
     "square": [("square", _square)],
     "auto": [
         ("fgsm", _fgsm),
-        ("apgd-margin", partial(_apgd, loss="margin")),
-        ("apgd-cross_entropy", partial(_apgd_elsewhere, loss="cross_entropy")),
+        ("apgd-margin", _apgd),
+        ("apgd-cross_entropy", _apgd_on_cross_entropy),
         *(("apgd-targeted", partial(_apgd_toward, rank=rank)) for rank in range(_NEAREST)),
-        ("square", partial(_square, loss="margin")),
+        ("square", _square),
     ],
 }
 
