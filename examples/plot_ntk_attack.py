@@ -105,7 +105,7 @@ RobustAccuracyDisplay.from_estimator(
     data.y_test[:100],
     epsilons=np.linspace(0, options.eps, 6),
     attack={name: clone(attack).set_params(estimator=None) for name, attack in attacks.items()},
-    name=str(classifier.kernel_),
+    name=f"{options.data}, {options.kernel}",
 )
 plt.savefig(options.curve, dpi=150)
 print(f"\nsaved {options.output} and {options.curve}")

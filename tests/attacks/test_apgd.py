@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skntk.attacks._apgd import apgd, checkpoints
+from skntk.attacks._apgd import _Walk, apgd, checkpoints
 from skntk.attacks._balls import make_ball
 from skntk.attacks._differentiable import as_differentiable
 from skntk.attacks._losses import LOSSES
@@ -93,3 +93,20 @@ def test_nothing_more_is_asked_of_samples_on_which_it_has_succeeded():
     assert best.success.tolist() == [True, True, False]
     assert [len(points) for points in model.seen] == [3, 2] + [1] * 19
     np.testing.assert_array_equal(best.points[1], starts[1])
+
+
+def test_steps_that_do_not_help_are_halved_and_taken_from_the_best_point():
+    """Of three samples, one whose steps helped, one whose did not, and one that is stuck."""
+    X = np.zeros((3, 1))
+    view, labels = as_differentiable(Valley(0.3)), np.zeros(3, int)
+    objective = Objective(LOSSES["margin"], labels, targeted=False)
+    best = BestIterate(X, view.outputs(X), objective, labels)
+    walk = _Walk(view, make_ball(np.inf, X, 1.0, None), X, best, objective, 2.0)
+    walk.points, walk.best_points = X + 0.9, np.array([[0.1], [0.2], [0.3]])
+    walk.best_values = np.array([1.0, 2.0, 3.0])
+    walk.reviewed_values = np.array([0.0, 0.0, 3.0])  # the last one is where it was
+    walk.n_raised = np.array([8, 7, 10])  # of ten steps, of which three quarters must help
+    walk.shorten_steps(10)
+    np.testing.assert_array_equal(walk.scale, [1.0, 0.5, 0.5])
+    np.testing.assert_array_equal(walk.points, [[0.9], [0.2], [0.3]])
+    np.testing.assert_array_equal(walk.n_raised, 0)

@@ -64,6 +64,17 @@ def test_euclidean_proposals_use_the_whole_radius(shape):
         points = squares.propose(points, rng.random((20, squares.n_numbers)), area)
 
 
+def test_what_the_box_has_cut_off_goes_into_the_square():
+    """A change shorter than the radius leaves the rest of it to the square that is filled."""
+    rng = np.random.default_rng(0)
+    X = rng.random((20, 64))
+    squares = _L2Squares(make_ball(2, X, 0.5, None), (8, 8, 1))
+    points = X + 0.01 * rng.standard_normal(X.shape) / 8
+    change = squares.propose(points, rng.random((20, squares.n_numbers)), 0.1) - X
+    outside = np.sort(np.abs(change), axis=1)[:, : 64 - 9]  # the square has three by three pixels
+    assert (np.linalg.norm(outside, axis=1) < 0.1 * 0.5).all()
+
+
 @pytest.mark.parametrize("norm, eps", [(np.inf, 0.1), (2, 0.8)])
 def test_it_comes_near_to_what_gradients_find(digits, norm, eps):
     """A random sign a pixel is far from it."""
