@@ -21,6 +21,9 @@ __all__ = ["apgd", "checkpoints"]
 #: Weight of a step against that of the direction of the step before it.
 _MOMENTUM = 0.75
 
+#: A sample is given up where the first-order gain that is left is this fraction of what is missing.
+_HOPELESS = 0.01
+
 #: Fraction of the steps since the last checkpoint that must have raised the objective.
 _ENOUGH = 0.75
 
@@ -58,14 +61,15 @@ def apgd(
     linearization : tuple, default=None
         Outputs and pullback at `start`, if known.
     until_success : bool, default=False
-        Take no further step for samples on which `best` has succeeded.
+        Take no further step for samples on which `best` has succeeded, nor for those where
+        `objective` is a margin whose largest value is all but reached and far from success.
     """
     walk = _Walk(model, ball, start, best, objective, step_size)
     walk.look(linearization or model.linearize(start))
     ends = checkpoints(n_steps)
     for step in range(1, n_steps + 1):
         if until_success:
-            walk.leave_out_successes()
+            walk.leave_out(walk.succeeded | walk.hopeless)
         if len(walk.rows) == 0:
             return
         walk.step()
@@ -169,11 +173,23 @@ class _Walk:
         self.gradient = np.where(back, self.best_gradient, self.gradient)
         self.values = np.where(halved, self.best_values, self.values)
 
-    def leave_out_successes(self) -> None:
-        """Go on with the samples on which the attack has not succeeded."""
-        standing = ~self.best.success[self.rows]
-        if standing.all():
+    @property
+    def succeeded(self) -> NDArray:
+        """Whether an attack on each sample has succeeded."""
+        return self.best.success[self.rows]
+
+    @property
+    def hopeless(self) -> NDArray:
+        """Whether a margin far below zero is stationary, so that no small step raises it."""
+        if not self.objective.loss.is_margin:
+            return np.zeros(len(self.rows), bool)
+        gap = self.ball.gap(self.best_points, self.best_gradient)
+        return gap <= _HOPELESS * -self.best_values
+
+    def leave_out(self, rows: NDArray) -> None:
+        """Go on with the other samples."""
+        if not rows.any():
             return
         for name in self._ROWS:
-            setattr(self, name, getattr(self, name)[standing])
-        self.ball, self.objective = self.ball.take(standing), self.objective.take(standing)
+            setattr(self, name, getattr(self, name)[~rows])
+        self.ball, self.objective = self.ball.take(~rows), self.objective.take(~rows)

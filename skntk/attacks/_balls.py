@@ -78,6 +78,19 @@ class Ball(ABC):
             points = np.where(self.eps == 0, self.center[rows], points)
         return points
 
+    def gap(self, points: NDArray, gradient: NDArray) -> NDArray:
+        """Largest first-order gain (m,) of a move from `points` to any allowed point.
+
+        The Frank-Wolfe gap (Jaggi, "Revisiting Frank-Wolfe", ICML 2013): zero where no small move
+        helps, and a bound on what any move gains if the objective is concave.
+        """
+        gradient = gradient.astype(np.float64)
+        return ((self._farthest(gradient) - points) * gradient).sum(axis=1)
+
+    @abstractmethod
+    def _farthest(self, gradient: NDArray) -> NDArray:
+        """The allowed point (m, d) that lies furthest along each gradient."""
+
     @abstractmethod
     def dual_norm(self, gradient: NDArray) -> NDArray:
         """Largest first-order gain within the ball, for gradients (..., d)."""
@@ -110,6 +123,9 @@ class LinfBall(Ball):
         uniform = 2 * ndtr(noise[:, :-1]) - 1
         return self.project(self.center + self.eps * uniform)
 
+    def _farthest(self, gradient: NDArray) -> NDArray:
+        return np.where(gradient > 0, self.high, np.where(gradient < 0, self.low, self.center))
+
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray:
         return np.sign(gradient)
 
@@ -127,6 +143,23 @@ class L2Ball(Ball):
         direction = _normalise(noise[:, :-1])
         radius = ndtr(noise[:, -1:]) ** (1 / self.center.shape[1])
         return self.project(self.center + self.eps * radius * direction)
+
+    def _farthest(self, gradient: NDArray) -> NDArray:
+        """Features that meet the box stay there, and the others go on until the radius is used."""
+        direction = _normalise(gradient * self.eps)
+        if self.box is None:
+            return self.center + self.eps * direction
+        to_box = np.where(direction > 0, self.box[1], self.box[0]) - self.center
+        limit = np.full_like(direction, np.inf)
+        np.divide(np.abs(to_box), self.eps, out=limit, where=self.eps > 0)
+        moved, free = direction, np.ones(direction.shape, bool)
+        while (met := free & (np.abs(moved) > limit)).any():
+            free &= ~met
+            left = 1 - np.square(np.where(free, 0, limit)).sum(axis=1, keepdims=True)
+            rest = np.square(np.where(free, direction, 0)).sum(axis=1, keepdims=True)
+            scale = np.sqrt(np.divide(np.maximum(left, 0), rest, out=rest, where=rest > 0))
+            moved = np.where(free, scale * direction, np.copysign(limit, direction))
+        return self.center + self.eps * moved
 
     def _steepest(self, gradient: NDArray, size: float | NDArray) -> NDArray:
         return _normalise(gradient * size)

@@ -30,11 +30,14 @@ class Loss:
         the attack follows the one whose gradient has the largest dual norm.
     label_free : bool
         Whether it replaces the labels by the model's own predictions.
+    is_margin : bool
+        Whether an attack has succeeded where it is positive.
     """
 
     values: Callable[[NDArray, NDArray], NDArray]
     cotangents: Callable[[NDArray, NDArray], NDArray]
     label_free: bool = False
+    is_margin: bool = False
 
 
 def as_logits(outputs: NDArray) -> NDArray:
@@ -151,10 +154,10 @@ LOSSES = {
     "linear": Loss(_margin, _margin_cotangents, label_free=True),
     "max_l1": Loss(_margin, _max_l1_cotangents),
     "sum_delta": Loss(_sum_delta, _sum_delta_cotangents),
-    "margin": Loss(_margin, _margin_cotangents),
+    "margin": Loss(_margin, _margin_cotangents, is_margin=True),
     "dlr": Loss(_dlr, _dlr_cotangents),
 }
 
 #: The margin between two given classes: its labels are pairs (m, 2), the class of a sample and
 #: the class to reach.
-TOWARD_CLASS = Loss(_toward_class, _toward_class_cotangents)
+TOWARD_CLASS = Loss(_toward_class, _toward_class_cotangents, is_margin=True)

@@ -156,6 +156,12 @@ def _apgd(samples: Samples) -> None:
         _climb(samples, samples.best.objective, start, known)
 
 
+def _apgd_on_margin(samples: Samples) -> None:
+    """From the sample, and from a random point as well."""
+    _apgd(samples)
+    _climb(samples, samples.best.objective, samples.random(-1))
+
+
 def _apgd_on_cross_entropy(samples: Samples) -> None:
     """From a random point, because with two classes it goes the same way as the margin."""
     labels, targeted = samples.best.labels, samples.options.targeted
@@ -197,7 +203,7 @@ METHODS: dict[str, list[Stage]] = {
     "square": [("square", _square)],
     "auto": [
         ("fgsm", _fgsm),
-        ("apgd-margin", _apgd),
+        ("apgd-margin", _apgd_on_margin),
         ("apgd-cross_entropy", _apgd_on_cross_entropy),
         *(("apgd-targeted", partial(_apgd_toward, rank=rank)) for rank in range(_NEAREST)),
         ("square", _square),

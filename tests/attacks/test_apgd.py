@@ -91,8 +91,19 @@ def test_nothing_more_is_asked_of_samples_on_which_it_has_succeeded():
     starts = np.array([[0.0], [0.6], [-8.0]])
     best = climb(model, starts, eps=0.6, n_steps=20, until_success=True)
     assert best.success.tolist() == [True, True, False]
-    assert [len(points) for points in model.seen] == [3, 2] + [1] * 19
+    assert [len(points) for points in model.seen] == [3, 2]
     np.testing.assert_array_equal(best.points[1], starts[1])
+
+
+def test_samples_that_cannot_rise_to_success_are_given_up():
+    """At the end of the ball, and not on the two sides of a top that is inside it."""
+    for top, n_calls in ((8.0, 2), (0.3, 21)):
+        model = Valley(top)
+        climb(model, [[0.0]], eps=0.6, n_steps=20, until_success=True)
+        assert model.n_calls == n_calls
+    model = Valley(8.0)
+    climb(model, [[0.0]], eps=0.6, n_steps=20)
+    assert model.n_calls == 21
 
 
 def test_steps_that_do_not_help_are_halved_and_taken_from_the_best_point():

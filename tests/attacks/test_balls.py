@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.stats import kstest
 
 from skntk.attacks._balls import L2Ball, LinfBall, make_ball
@@ -164,3 +165,42 @@ def test_the_error_state_of_numpy_does_not_matter(norm):
     with np.errstate(all="raise"):
         projected = make_ball(norm, center, 0.1, None).project(-np.ones((2, 3)))
     np.testing.assert_array_equal(projected, expected)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@given(data=st.data())
+def test_no_allowed_point_promises_more_than_the_gap(norm, data):
+    ball = data.draw(balls(norm, dtype=np.float64))
+    rng = np.random.default_rng(2)
+    gradient = gradients_for(ball) * (rng.random(ball.center.shape) > 0.2)
+    points = ball.project(ball.center + ball.eps * rng.standard_normal(ball.center.shape))
+    gap = ball.gap(points, gradient)
+    scale = np.abs(gradient * ball.eps).sum(axis=1) + 1e-9 * np.abs(gradient * points).sum(axis=1)
+    assert (gap >= -1e-9 * scale).all()
+    for _ in range(20):
+        direction = gradient + rng.standard_normal(gradient.shape) * rng.choice([0.1, 1.0])
+        other = ball.project(ball.center + 10 * ball.eps**2 * direction)
+        assert (gap >= ((other - points) * gradient).sum(axis=1) - 1e-9 * scale).all()
+
+
+@pytest.mark.parametrize("eps", [0.3, 1.5, np.array([0.0, 0.5, 0.2, 1.0, 2.0])])
+def test_the_gap_of_a_euclidean_ball_in_a_box(eps):
+    """Against a solver of constrained problems."""
+    rng = np.random.default_rng(0)
+    center, gradient = rng.uniform(0.2, 0.8, (6, 5)), rng.standard_normal((6, 5))
+    ball = make_ball(2, center, eps, (0.0, 1.0))
+    used = np.broadcast_to(eps, 5) > 0
+    for i, gap in enumerate(ball.gap(center, gradient)):
+        x, g, radii = center[i, used], gradient[i, used], np.broadcast_to(eps, 5)[used]
+        solution = minimize(
+            lambda z, x=x, g=g: -(z - x) @ g,
+            x,
+            jac=lambda z, g=g: -g,
+            bounds=[(0, 1)] * len(x),
+            constraints={
+                "type": "ineq",
+                "fun": lambda z, x=x, r=radii: 1 - (((z - x) / r) ** 2).sum(),
+            },
+            options={"ftol": 1e-12, "maxiter": 500},
+        )
+        assert gap == pytest.approx(-solution.fun, rel=1e-6)
