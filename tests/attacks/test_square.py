@@ -78,15 +78,15 @@ def test_what_the_box_has_cut_off_goes_into_the_square():
 @pytest.mark.parametrize("norm, eps", [(np.inf, 0.1), (2, 0.8)])
 def test_it_comes_near_to_what_gradients_find(digits, norm, eps):
     """A random sign a pixel is far from it."""
-    X, y = digits[0][500:600], digits[1][500:600]
-    clf = NTKClassifier("fc1").fit(digits[0][:500], digits[1][:500])
+    X, y = digits[0][500:560], digits[1][500:560]
+    clf = NTKClassifier("fc1").fit(digits[0][:300], digits[1][:300])
     clean = clf.score(X, y)
     params = {"norm": norm, "eps": eps, "loss": "margin", "random_state": 0}
     gradients, search = (
         robust_accuracy_score(clf, X, y, NTKAttack(None, method=method, n_queries=1000, **params))
         for method in ("apgd", "square")
     )
-    assert gradients <= search + 0.01
+    assert gradients <= search + 1.5 / len(X)  # one sample
     assert search < clean - 0.6 * (clean - gradients)
 
 

@@ -82,7 +82,7 @@ def test_deceitful_models_are_reported(digits, machine, deceit, sentence):
     X, y = digits[0][N_TRAIN:], digits[1][N_TRAIN:]
     right = np.flatnonzero(machine.predict(X) == y)[:30]
     with pytest.warns(UserWarning, match=sentence) as caught:
-        result = worst_case(deceit(machine), X[right], y[right], eps=0.2)
+        result = worst_case(deceit(machine), X[right], y[right], eps=0.2, max_iter=20)
     assert any(__file__ == warning.filename for warning in caught)
     assert any(sentence.split(" .* ")[0] in doubt for doubt in result.report.doubts)
 

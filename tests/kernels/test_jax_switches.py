@@ -51,14 +51,16 @@ KERNELS = {
 
 
 @contextmanager
-def switched(name):
-    before = getattr(jax.config, name)
+def switched(names):
+    before = {name: getattr(jax.config, name) for name in names}
     jax.clear_caches()  # traces made before would not be checked
-    jax.config.update(name, SWITCHES[name])
+    for name in names:
+        jax.config.update(name, SWITCHES[name])
     try:
         yield
     finally:
-        jax.config.update(name, before)
+        for name, value in before.items():
+            jax.config.update(name, value)
 
 
 def results(kernel):
@@ -75,19 +77,26 @@ def results(kernel):
     )
 
 
-#: Variants of the kernels above, which XLA takes long to compile for every switch.
+#: Variants of the kernels above, which XLA takes long to compile.
 SLOW = ["deep convolutional", "convolutional without bias"]
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(k, marks=[pytest.mark.slow] * (k in SLOW)) for k in KERNELS]
 )
-def test_the_switches_of_jax_do_not_matter(name):
+@pytest.mark.parametrize(
+    "switches",
+    [
+        pytest.param(tuple(SWITCHES), id="all"),
+        # One at a time, for which XLA compiles everything again.
+        *(pytest.param((switch,), marks=pytest.mark.slow, id=switch) for switch in SWITCHES),
+    ],
+)
+def test_the_switches_of_jax_do_not_matter(name, switches):
     if name == "paper":
         pytest.importorskip("flax")
     expected = results(KERNELS[name]())
-    for switch in SWITCHES:
-        with switched(switch):
-            found = results(KERNELS[name]())
-        for a, b in zip(found, expected, strict=True):
-            assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    with switched(switches):
+        found = results(KERNELS[name]())
+    for a, b in zip(found, expected, strict=True):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-12)

@@ -702,7 +702,7 @@ NOT_FINITE = {
     "wide": (FullyConnectedNTK(15, weight_std=64.0), "lower weight_std or depth"),
     "wider": (FullyConnectedNTK(5, weight_std=1e4), "lower weight_std or depth"),
     "convolutional": (
-        ConvolutionalNTK(15, image_shape=(2, 2, 1), weight_std=64.0),
+        ConvolutionalNTK(2, image_shape=(2, 2, 1), weight_std=1e60),
         "lower weight_std or depth",
     ),
     "diverged": (EmpiricalNTK(_squares, np.full((4, 3), np.nan)), "training that diverged"),
