@@ -90,7 +90,7 @@ print(f"useful: {(scores.usefulness > chance).sum()}, of which robust (above cha
       f"{((scores.usefulness > chance) & (scores.robustness > chance)).sum()}")  # fmt: skip
 for index in found:
     print(
-        f"feature {index + 1}: accuracy {scores.usefulness[index]:.3f}, under attack "
+        f"feature {index}: accuracy {scores.usefulness[index]:.3f}, under attack "
         f"{scores.robustness[index]:.3f}"
     )
 

@@ -20,6 +20,9 @@ __all__ = [
     "check_table",
 ]
 
+#: Norms by the names that people write.
+_NORMS = {"inf": np.inf, "linf": np.inf, "l_inf": np.inf, "2": 2.0, "l2": 2.0, "l_2": 2.0}
+
 
 def check_table(X: Any) -> None:
     """Raise for inputs that are no table of samples, with the line that makes them one.
@@ -146,7 +149,12 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
     return vector
 
 
-def check_norm(norm: Any) -> None:
-    """Raise ValueError unless `norm` is inf or 2."""
-    if isinstance(norm, str) or np.ndim(norm) > 0 or norm not in (2, np.inf):
-        raise ValueError(f"norm={norm!r} is not supported; choose np.inf or 2.")
+def check_norm(norm: Any) -> float:
+    """Return a norm as inf or 2, also for names such as "inf", "linf" and "l2"; raise otherwise."""
+    if isinstance(norm, str):
+        number = _NORMS.get(norm.lower())
+    else:
+        number = norm if np.ndim(norm) == 0 and norm in (2, np.inf) else None
+    if number is None:
+        raise ValueError(f"norm={norm!r} is not supported; choose np.inf or 2, or 'linf' or 'l2'.")
+    return float(number)

@@ -58,7 +58,7 @@ class NTKAttack(BaseEstimator):
         Radius of the ball; one value per feature scales its axes, and a feature of 0 stays as it
         is. It is one budget: several are ``run(X, y, epsilons=[0.1, 0.2])``, whose
         `robust_accuracy` is drawn by `skntk.inspection.RobustAccuracyDisplay`.
-    norm : {inf, 2}, default=inf
+    norm : {inf, 2} or {"linf", "l2"}, default=inf
         Norm of the ball.
     method : {"fgsm", "pgd", "apgd", "square", "auto"}, default="fgsm"
         "fgsm" takes one step, "pgd" and "apgd" `max_iter`. "square" [3]_ needs no gradient: it
@@ -304,7 +304,7 @@ class NTKAttack(BaseEstimator):
         if max_iter is None:
             max_iter = 10 if self.method == "pgd" else 100
         specification = AttackSpecification(
-            self.eps, self.method, eps_step, max_iter, self.norm, self.clip_values
+            self.eps, self.method, eps_step, max_iter, check_norm(self.norm), self.clip_values
         )
         return Options(
             specification, self.loss, self.targeted, self.n_queries, self.num_random_init

@@ -45,6 +45,12 @@ class AttackResult:
     epsilons: NDArray
     report: Bunch
 
+    def __repr__(self) -> str:
+        budgets = np.array2string(self.epsilons, threshold=8, edgeitems=2, separator=", ")
+        accuracy = np.array2string(self.robust_accuracy, threshold=8, edgeitems=2, separator=", ")
+        n = self.report["n_samples"]
+        return f"AttackResult(n_samples={n}, epsilons={budgets}, robust_accuracy={accuracy})"
+
     @property
     def robust_accuracy(self) -> NDArray:
         """Fraction (E,) of the samples that are still right at each budget, from the report."""

@@ -35,7 +35,7 @@ class AttackSpecification:
         Size of a PGD step; None is ``2.5 * eps / max_iter``.
     max_iter : int, default=10
         Number of PGD steps.
-    norm : {inf, 2}, default=inf
+    norm : {inf, 2}, or their names, default=inf
         Norm of the ball.
     clip_values : tuple or None, default=(0.0, 1.0)
         Lowest and highest value of a feature. None: no box.
@@ -68,7 +68,7 @@ class AttackSpecification:
         """Raise for what is wrong whatever the data."""
         check_option("method", self.method, METHODS)
         check_integer("max_iter", self.max_iter, low=1)
-        check_norm(self.norm)
+        object.__setattr__(self, "norm", check_norm(self.norm))
 
     def check_numbers(self) -> None:
         """Raise for numbers that are wrong whatever the data, and keep arrays as tuples.

@@ -341,7 +341,7 @@ class SpectralFeatureDecomposer(
         """
         X = self._validate_inputs(X)
         eps = check_array_or_real("eps", eps, X.shape[1], low=0.0)
-        check_norm(norm)
+        norm = check_norm(norm)
         labels = label_indices(y, self.classes_)
         check_consistent_length(X, labels)
         chosen = check_components(components, len(self.eigenvalues_))

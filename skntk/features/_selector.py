@@ -272,7 +272,7 @@ class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMi
             raise ValueError(f"cv={self.cv!r} is not supported; give a splitter or 'prefit'.")
 
     def _ball(self) -> dict[str, Any]:
-        return {"eps": self.eps, "norm": self.norm, "clip_values": self.clip_values}
+        return {"eps": self.eps, "norm": check_norm(self.norm), "clip_values": self.clip_values}
 
     def _score_prefit(
         self, X_raw: Any, X: NDArray, y: NDArray, progress: FitProgress

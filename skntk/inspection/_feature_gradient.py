@@ -110,7 +110,7 @@ class FeatureGradientDisplay(Display):
             for model in models.values()
         ]
         if titles is None:
-            titles = [f"feature {index + 1}" for index in chosen]
+            titles = [f"feature {index}" for index in chosen]
         return cls.from_predictions(
             np.stack(gradients),
             image=x,

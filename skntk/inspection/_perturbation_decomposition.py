@@ -134,7 +134,7 @@ class PerturbationDecompositionDisplay(Display):
             adversarial,
             parts=decomposition.parts[0, chosen],
             total=decomposition.total,
-            titles=[f"feature {index + 1}" for index in chosen],
+            titles=[f"feature {index}" for index in chosen],
             labels=labels,
             image_shape=image_shape,
             ax=ax,

@@ -135,13 +135,19 @@ def test_wrong_values_a_feature(value, error, message):
         check_array_or_real("eps", value, 3, low=0.0)
 
 
-@pytest.mark.parametrize("norm", [2, 2.0, np.inf, np.float32(2), np.float32(np.inf), np.int8(2)])
-def test_norms(norm):
-    check_norm(norm)
+@pytest.mark.parametrize(
+    ("norms", "number"),
+    [
+        ([2, 2.0, np.float32(2), np.int8(2), "2", "l2", "L2", "l_2", np.str_("l2")], 2),
+        ([np.inf, np.float32(np.inf), "inf", "linf", "Linf", "L_inf"], np.inf),
+    ],
+)
+def test_norms(norms, number):
+    assert [check_norm(norm) for norm in norms] == [number] * len(norms)
 
 
 @pytest.mark.parametrize(
-    "norm", [1, 0, -np.inf, np.nan, "2", "inf", None, True, [2], np.array([2.0, np.inf])]
+    "norm", [1, 0, -np.inf, np.nan, "1", "l1", "", "-inf", None, True, [2], np.array([2.0, np.inf])]
 )
 def test_other_norms(norm):
     with pytest.raises(ValueError, match=r"norm=.* is not supported; choose np\.inf or 2") as info:

@@ -822,7 +822,7 @@ BAD_PARAMETERS = {
     "eps vector negative": ({"eps": [0.1, -0.2, 0.3]}, ValueError, r"eps.*-0\.2.*at least 0"),
     "eps vector nan": ({"eps": [0.1, np.nan, 0.3]}, ValueError, r"eps.*nan.*finite"),
     "norm 1": ({"norm": 1}, ValueError, r"norm=1 .*np\.inf or 2"),
-    "norm string": ({"norm": "inf"}, ValueError, r"norm='inf' .*np\.inf or 2"),
+    "norm string": ({"norm": "l1"}, ValueError, r"norm='l1' .*np\.inf or 2"),
     "norm nan": ({"norm": np.nan}, ValueError, r"norm=nan .*np\.inf or 2"),
     "norm array": ({"norm": np.array([1, 2])}, ValueError, r"norm=array.* .*np\.inf or 2"),
     "method": ({"method": "cw"}, ValueError, r"method='cw' .*'square', 'auto'"),
@@ -1013,3 +1013,24 @@ def test_the_error_state_of_numpy_does_not_matter(norm, method, loss, dtype):
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(attack.generate(X, problem.y), expected)
         attack.run(X, problem.y, epsilons=[0.0, 1e-300, 0.2])
+
+
+@pytest.mark.parametrize(("name", "number"), [("l2", 2), ("Linf", np.inf)])
+def test_norms_by_their_names(digits, fc1, name, number):
+    X, y = digits[0][500:520], digits[1][500:520]
+    for method in ("pgd", "auto"):
+        found, expected = (
+            NTKAttack(
+                fc1, eps=0.3, norm=norm, method=method, max_iter=3, n_queries=5, random_state=0
+            ).generate(X, y)
+            for norm in (name, number)
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_result_is_summarised_in_a_line(digits, fc1):
+    X, y = digits[0][500:520], digits[1][500:520]
+    result = NTKAttack(fc1).run(X, y, epsilons=[0.05, np.full(64, 0.1)])
+    assert len(repr(result)) < 300
+    assert "n_samples=20" in repr(result)
+    assert f"{result.robust_accuracy[0]}" in repr(result)

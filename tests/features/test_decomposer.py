@@ -652,7 +652,7 @@ def test_as_many_labels_as_samples(n_labels, k):
         ({"eps": "0.1"}, TypeError, "eps must be a real number"),
         ({"eps": np.ones(D + 1)}, ValueError, "eps has 6 values for 5 features"),
         ({"norm": 1}, ValueError, "norm=1 is not supported; choose np.inf or 2"),
-        ({"norm": "inf"}, ValueError, "norm='inf' is not supported"),
+        ({"norm": "l1"}, ValueError, "norm='l1' is not supported"),
         ({"norm": None}, ValueError, "norm=None is not supported"),
     ],
 )

@@ -47,7 +47,7 @@ def test_from_estimator(k):
     rest = total - parts.sum(axis=0)
     for axes, values in zip(below, (*parts, rest, total), strict=True):
         assert_allclose(shown(axes), values.reshape(3, 3), atol=1e-12)
-    titles = ["feature 4", "+ feature 1", "+ all others", "= gradient"]
+    titles = ["feature 3", "+ feature 0", "+ all others", "= gradient"]
     assert [axes.get_title() for axes in below] == titles
     assert below[-1].get_xlabel() == "norm 1.00"
     display.figure_.canvas.draw()
