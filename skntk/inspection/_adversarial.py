@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._utils.frames import framed_like
 from ._arguments import check_length, class_names
 from ._base import Display, axes_grid
-from ._images import resolve_image_shape, show_image, show_signed
+from ._images import magnitude, resolve_image_shape, show_image, show_signed
 
 __all__ = ["AdversarialExamplesDisplay"]
 
@@ -100,9 +100,12 @@ class AdversarialExamplesDisplay(Display):
         """
         X_adv = attack.generate(X, y)
         labels, labels_adv = (
-            class_names(attack.estimator.predict(images), target_names)
-            for images in (X, framed_like(X, X_adv))
+            [f"taken for {name}" for name in class_names(predictions, target_names)]
+            for predictions in map(attack.estimator.predict, (X, framed_like(X, X_adv)))
         )
+        if y is not None and not attack.targeted:
+            true = class_names(np.asarray(y), target_names)
+            labels = [f"{name}\n{taken}" for name, taken in zip(true, labels, strict=True)]
         return cls.from_predictions(
             X, X_adv, labels=labels, labels_adv=labels_adv, image_shape=image_shape, ax=ax
         )
@@ -154,6 +157,7 @@ class AdversarialExamplesDisplay(Display):
             top, middle, bottom = self.axes_[:, column]
             show_image(top, clean, self.image_shape)
             show_signed(middle, adversarial - clean, self.image_shape)
+            middle.set_xlabel(magnitude(adversarial - clean), fontsize="x-small")
             show_image(bottom, adversarial, self.image_shape)
             if self.labels is not None:
                 top.set_title(self.labels[column], fontsize="small")

@@ -13,7 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Display", "axes_grid", "legend_beside", "polar_axes", "single_axes"]
+__all__ = ["Display", "axes_grid", "legend_beside", "polar_axes", "series_style", "single_axes"]
+
+_MARKERS = "osD^vP*X"
 
 
 class Display(ABC):
@@ -88,6 +90,16 @@ def polar_axes(ax: Any = None, **figure_options: Any) -> tuple[Any, Any]:
             "plt.subplots(subplot_kw={'projection': 'polar'}), or pass ax=None."
         )
     return ax.figure, ax
+
+
+def series_style(index: int) -> dict[str, Any]:
+    """Colour and marker of one of several curves, told apart without colours as well."""
+    colors = _pyplot().style.library["tableau-colorblind10"]["axes.prop_cycle"].by_key()["color"]
+    return {
+        "color": colors[index % len(colors)],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "markersize": 4,
+    }
 
 
 def legend_beside(ax: Any, *, own_figure: bool) -> None:

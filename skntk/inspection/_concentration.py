@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._base import Display, single_axes
+from ._base import Display, series_style, single_axes
 from ._curves import check_curves, check_followed, named_trackers
 
 __all__ = ["ConcentrationDisplay"]
@@ -110,8 +110,9 @@ class ConcentrationDisplay(Display):
         if ax is None:  # the ticks of given axes are the caller's
             self.ax_.locator_params(axis="x", integer=True, min_n_ticks=1)
         self.lines_ = {}
-        for label, (steps, share) in self.curves.items():
-            (self.lines_[label],) = self.ax_.plot(steps, share, marker=".", label=label)
+        for index, (label, (steps, share)) in enumerate(self.curves.items()):
+            style = series_style(index)
+            (self.lines_[label],) = self.ax_.plot(steps, share, label=label, **style)
         top = "p" if self.p is None else self.p
         self.ax_.set(xlabel="checkpoint", ylabel=f"share of the top {top} eigenvalues")
         self.ax_.legend(fontsize="small")

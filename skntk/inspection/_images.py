@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..kernels._images import check_image_shape, guess_image_shape
 
-__all__ = ["blank_axes", "resolve_image_shape", "show_image", "show_signed"]
+__all__ = ["blank_axes", "magnitude", "resolve_image_shape", "show_image", "show_signed"]
 
 
 def resolve_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
@@ -55,6 +55,11 @@ def show_signed(ax: Any, values: NDArray, image_shape: tuple[int, int, int]) -> 
         ax.imshow(0.5 + image / (2 * largest), interpolation="nearest")
     else:
         ax.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+
+
+def magnitude(perturbation: NDArray) -> str:
+    """Size of a perturbation in words."""
+    return f"max {np.abs(perturbation).max():.2g}, norm {np.linalg.norm(perturbation):.2g}"
 
 
 def _as_image(values: NDArray, image_shape: tuple[int, int, int]) -> NDArray:

@@ -135,7 +135,7 @@ class KernelMatrixDisplay(Display):
         for axis, (name, kernel) in zip(self.axes_[0], self.kernels.items(), strict=True):
             image = axis.imshow(kernel, cmap="viridis", **limits)
             axis.set(xticks=[], yticks=[], title=name)
-            self.figure_.colorbar(image, ax=axis, shrink=0.8)
+            self.figure_.colorbar(image, ax=axis, shrink=0.8, label="kernel")
 
 
 def _between_samples(tracker: Any, step: int) -> NDArray:

@@ -11,7 +11,7 @@ from .._utils.frames import framed_like
 from ..attacks import NTKAttack
 from ._arguments import as_sample, check_length, class_names, default_components
 from ._base import Display, axes_grid
-from ._images import blank_axes, resolve_image_shape, show_image, show_signed
+from ._images import blank_axes, magnitude, resolve_image_shape, show_image, show_signed
 
 __all__ = ["PerturbationDecompositionDisplay"]
 
@@ -125,10 +125,12 @@ class PerturbationDecompositionDisplay(Display):
         chosen = default_components(components, [decomposer])
         adversarial = NTKAttack(decomposer, eps=eps, clip_values=clip_values).generate(x, [y])
         decomposition = decomposer.decompose_gradient(x, [y])
-        labels = [
+        before, after = (
             class_names(decomposer.predict(image), target_names)[0]
             for image in (x, framed_like(x, adversarial))
-        ]
+        )
+        label = class_names(np.asarray([y]), target_names)[0]
+        labels = [f"{label}\ntaken for {before}", f"taken for {after}"]
         return cls.from_predictions(
             x,
             adversarial,
@@ -217,6 +219,7 @@ class PerturbationDecompositionDisplay(Display):
         clean.set_title(before, fontsize="small")
         show_signed(perturbation, self.adversarial - self.image, self.image_shape)
         perturbation.set_title("+ perturbation", fontsize="small")
+        perturbation.set_xlabel(magnitude(self.adversarial - self.image), fontsize="small")
         show_image(adversarial, self.adversarial, self.image_shape)
         adversarial.set_title(f"= {after}", fontsize="small")
 

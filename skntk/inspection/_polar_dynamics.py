@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._base import Display, legend_beside, polar_axes
+from ._base import Display, legend_beside, polar_axes, series_style
 from ._curves import check_curves, check_followed, named_trackers
 
 __all__ = ["PolarDynamicsDisplay"]
@@ -100,12 +100,32 @@ class PolarDynamicsDisplay(Display):
     def _draw(self, ax: Any) -> None:
         self.figure_, self.ax_ = polar_axes(ax, figsize=(4.5, 4))
         self.lines_ = {}
-        for label, (radius, angle) in self.curves.items():
-            (line,) = self.ax_.plot(angle, radius, marker=".", label=label)
-            self.ax_.plot(angle[-1:], radius[-1:], marker="o", color=line.get_color())
+        for index, (label, (radius, angle)) in enumerate(self.curves.items()):
+            style = series_style(index)
+            (line,) = self.ax_.plot(angle, radius, label=label, linewidth=1, **style)
+            line.set_markevery([])  # the points of the path follow, and only the legend has one
+            self.ax_.scatter(
+                angle,
+                radius,
+                s=np.linspace(8, 45, len(radius)),
+                c=style["color"],
+                marker=style["marker"],
+                edgecolors="w",
+                linewidths=0.4,
+            )
             self.lines_[label] = line
         # Two positive semidefinite kernels are at most a right angle apart.
         widest = max(float(np.max(angle)) for _, angle in self.curves.values())
         self.ax_.set_thetalim(0, max(np.pi / 2, widest))
         self.ax_.set_rlim(0, None)
+        self.ax_.set_xlabel("distance from the first kernel\n(larger dots are later)", labelpad=16)
+        middle = np.deg2rad(self.ax_.get_thetamax()) / 2
+        self.ax_.text(
+            middle,
+            1.28 * self.ax_.get_rmax(),
+            "angle to the first kernel",
+            rotation=np.rad2deg(middle) - 90,
+            ha="center",
+            va="center",
+        )
         legend_beside(self.ax_, own_figure=ax is None)

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from ..attacks import NTKAttack
 from ._arguments import check_free_attack
-from ._base import Display, legend_beside, single_axes
+from ._base import Display, legend_beside, series_style, single_axes
 from ._curves import check_curves
 
 __all__ = ["RobustAccuracyDisplay"]
@@ -162,10 +162,10 @@ class RobustAccuracyDisplay(Display):
         own_figure = ax is None
         self.figure_, self.ax_ = single_axes(ax, figsize=(5, 3.6))
         self.lines_ = {}
-        for label, (budgets, accuracies) in self.curves.items():
+        for index, (label, (budgets, accuracies)) in enumerate(self.curves.items()):
             order = np.argsort(budgets)
             (self.lines_[label],) = self.ax_.plot(
-                budgets[order], accuracies[order], marker=".", label=label
+                budgets[order], accuracies[order], label=label, **series_style(index)
             )
         self.ax_.set(xlabel="eps", ylabel="robust accuracy", ylim=(-0.02, 1.02))
         if len(self.curves) > 1:

@@ -12,7 +12,7 @@ from .._utils.frames import framed_like
 from .._utils.progress import track
 from ..attacks import NTKAttack
 from ..metrics import robust_accuracy_score
-from ._base import Display, single_axes
+from ._base import Display, series_style, single_axes
 
 __all__ = ["RobustSelectionDisplay"]
 
@@ -162,18 +162,22 @@ class RobustSelectionDisplay(Display):
 
     def _draw(self, ax: Any) -> None:
         self.figure_, self.ax_ = single_axes(ax, figsize=(5.5, 3.8))
+        # FGSM and PGD often agree: a thin dashed line over a thick pale one leaves both visible.
+        own, transferred = (series_style(index)["color"] for index in (1, 0))
+        thick: dict[str, Any] = {"linewidth": 4, "alpha": 0.4, "markersize": 4}
+        thin: dict[str, Any] = {"linewidth": 1, "linestyle": "--", "markersize": 4}
         styles = {
-            "clean": {"color": "tab:blue"},
-            "own FGSM": {"color": "tab:orange"},
-            "own PGD": {"color": "tab:green", "linestyle": "--"},
-            "transferred FGSM": {"color": "tab:red"},
-            "transferred PGD": {"color": "tab:purple", "linestyle": "--"},
+            "clean": {"color": "black", "marker": ".", "markersize": 4},
+            "own FGSM": {"color": own, "marker": "s", **thick},
+            "own PGD": {"color": own, "marker": "s", **thin},
+            "transferred FGSM": {"color": transferred, "marker": "^", **thick},
+            "transferred PGD": {"color": transferred, "marker": "^", **thin},
         }
         self.lines_ = {
             name: self.ax_.plot(
-                self.n_features, values, marker=".", label=name, **styles.get(name, {})
+                self.n_features, values, label=name, **styles.get(name, series_style(index + 2))
             )[0]
-            for name, values in self.curves.items()
+            for index, (name, values) in enumerate(self.curves.items())
         }
         self.ax_.set(
             xlabel="number of features kept", ylabel="accuracy", xscale="log", ylim=(-0.02, 1)

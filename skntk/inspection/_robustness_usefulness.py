@@ -155,7 +155,7 @@ class RobustnessUsefulnessDisplay(Display):
         return cls(**arrays, chance=chance, name=name).plot(ax=ax)
 
     def _draw(self, ax: Any, **scatter_options: Any) -> None:
-        self.figure_, self.ax_ = single_axes(ax, figsize=(4, 4))
+        self.figure_, self.ax_ = single_axes(ax, figsize=(5.2, 4))
         weight = self._relative_log_eigenvalues()
         style: dict[str, Any] = {
             "s": 8 + 120 * weight**2,
@@ -171,11 +171,25 @@ class RobustnessUsefulnessDisplay(Display):
         style.update(s=style["s"][order], c=weight[order])
         style.update(scatter_options)
         self.scatter_ = self.ax_.scatter(self.robustness[order], self.usefulness[order], **style)
+        if ax is None and np.ptp(weight) > 0 and "c" not in scatter_options:
+            self._draw_colorbar(np.asarray(self.eigenvalues))
         if self.chance is not None:
-            self.ax_.axhline(self.chance, color="0.5", linestyle=":", linewidth=1, zorder=0)
-            self.ax_.axhspan(self.chance, 1, color="tab:green", alpha=0.06, linewidth=0, zorder=0)
+            line = {"color": "0.5", "linestyle": ":", "linewidth": 1}
+            self.ax_.axhline(self.chance, label="most frequent class", zorder=0, **line)
+            shade = {"color": "tab:green", "alpha": 0.15, "linewidth": 0}
+            self.ax_.axhspan(self.chance, 1, label="useful", zorder=0, **shade)
+            self.ax_.legend(fontsize="x-small", loc="lower right")
         self.ax_.set(xlabel="robustness", ylabel="usefulness", xlim=(-0.03, 1), ylim=(0, 1))
         self.ax_.set_aspect("equal")
+
+    def _draw_colorbar(self, eigenvalues: NDArray) -> None:
+        """Say which eigenvalues the colours and sizes stand for."""
+        positive = eigenvalues[eigenvalues > 0]
+        bar = self.figure_.colorbar(self.scatter_, ax=self.ax_, shrink=0.7)
+        bar.ax.set_ylim(0, 1)
+        logs = np.linspace(np.log10(positive.min()), np.log10(positive.max()), 4)
+        bar.set_ticks(np.linspace(0, 1, 4), labels=[f"{float(f'{10**log:.1g}'):g}" for log in logs])
+        bar.set_label("eigenvalue (large dots: large)")
 
     def _relative_log_eigenvalues(self) -> NDArray:
         """Logarithms of the eigenvalues, scaled to 0 for the smallest and 1 for the largest."""

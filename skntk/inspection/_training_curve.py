@@ -122,6 +122,8 @@ class TrainingCurveDisplay(Display):
             epochs = np.arange(1, len(self.history[key]) + 1)
             (self.lines_[key],) = self.ax_.plot(epochs, self.history[key], label=label, **style)
         if self.linearized_at is not None:
-            self.ax_.axvline(self.linearized_at, color="0.5", linestyle=":", linewidth=1)
+            self.ax_.axvline(
+                self.linearized_at, color="0.5", linestyle=":", linewidth=1, label="linearised"
+            )
         self.ax_.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.02, 1.02))
         self.ax_.legend(fontsize="small")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..transfer import follow_transfer
-from ._base import Display, axes_grid
+from ._base import Display, axes_grid, series_style
 
 __all__ = ["TransferDisplay"]
 
@@ -119,9 +119,10 @@ class TransferDisplay(Display):
             self.figure_.set_size_inches(5, 5.5)
         self.ax_, below = self.axes_[:, 0]
         for k, (name, curve) in enumerate(self.curves.items()):
-            color = f"C{k}"
+            style = series_style(k)
+            color = style["color"]
             epochs = np.asarray(curve["epochs"])
-            self.ax_.plot(epochs, curve["cosine"], color=color, marker=".", label=name)
+            self.ax_.plot(epochs, curve["cosine"], label=name, **style)
             for key, (line, label) in _ACCURACIES.items():
                 below.plot(epochs, curve[key], line, color=color, label=f"{name}, {label}")
         self.ax_.set(ylabel="cosine of loss gradients", xscale="log", ylim=(None, 1.02))

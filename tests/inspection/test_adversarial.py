@@ -42,15 +42,18 @@ def test_from_estimator():
     assert display.axes_.shape == (3, 4)
     assert display.ax_ is display.axes_[0, 0]
     titles = [[axes.get_title() for axes in row] for row in display.axes_]
-    assert titles[0] == classifier.predict(X).tolist()
-    assert titles[2] == classifier.predict(X_adv).tolist()
-    assert titles[0] != titles[2]
+    before, after = classifier.predict(X), classifier.predict(X_adv)
+    assert titles[0] == [f"{a}\ntaken for {b}" for a, b in zip(y, before, strict=True)]
+    assert titles[2] == [f"taken for {label}" for label in after]
+    assert (before != after).any()
     for column in range(4):
         top, middle, bottom = display.axes_[:, column]
         change = X_adv[column] - X[column]
         assert_array_equal(shown(top), X[column].reshape(3, 3))
         assert_array_equal(shown(middle), change.reshape(3, 3))
         assert_array_equal(shown(bottom), X_adv[column].reshape(3, 3))
+        size = f"max {np.abs(change).max():.2g}, norm {np.linalg.norm(change):.2g}"
+        assert middle.get_xlabel() == size
         assert middle.get_images()[0].get_clim() == (-np.abs(change).max(), np.abs(change).max())
     rows = [axes.get_ylabel() for axes in display.axes_[:, 0]]
     assert rows == ["clean", "added", "adversarial"]
@@ -69,8 +72,19 @@ def test_names():
     display = AdversarialExamplesDisplay.from_estimator(
         NTKAttack(classifier, eps=0.1), X, y, target_names={0: "cat"}
     )
-    expected = [{0: "cat", 1: "1"}[label] for label in classifier.predict(X)]
+    names = {0: "cat", 1: "1"}
+    expected = [
+        f"{names[label]}\ntaken for {names[taken]}"
+        for label, taken in zip(y, classifier.predict(X), strict=True)
+    ]
     assert [axes.get_title() for axes in display.axes_[0]] == expected
+
+
+def test_targets_are_no_labels():
+    classifier, X, y = problem()
+    attack = NTKAttack(classifier, eps=0.1, targeted=True)
+    display = AdversarialExamplesDisplay.from_estimator(attack, X, 1 - y)
+    assert all(axes.get_title().startswith("taken for") for axes in display.axes_[0])
 
 
 @pytest.mark.parametrize("image_shape", [(2, 2, 3), (4, 3), (4, 3, 1), (1, 12), (1, 4, 3)])

@@ -12,7 +12,7 @@ from skntk.inspection import (
     RobustSelectionDisplay,
     TrainingCurveDisplay,
 )
-from skntk.inspection._base import Display, single_axes
+from skntk.inspection._base import Display, series_style, single_axes
 
 T = np.linspace(0, 1, 12)
 SHORT, LONG = "pgd", "adversarial training with projected gradient descent"
@@ -98,3 +98,9 @@ def test_a_new_display_is_a_few_lines():
     _, axes = plt.subplots()
     assert display.plot(ax=axes) is display
     assert display.ax_ is axes
+
+
+def test_curves_are_told_apart_without_colours():
+    styles = [series_style(index) for index in range(8)]
+    assert len({style["marker"] for style in styles}) == 8
+    assert len({style["color"] for style in styles}) == 8

@@ -49,7 +49,7 @@ def test_from_estimator(decomposers):
     assert display.axes_.shape == (1, 3)
     assert display.ax_ is display.axes_[0, 0]
     assert_allclose(image_on(display.axes_[0, 0]).get_array(), x.reshape(4, 3))
-    assert [axes.get_title() for axes in display.axes_[0]] == ["", "feature 5", "feature 2"]
+    assert [axes.get_title() for axes in display.axes_[0]] == ["", "feature 4", "feature 1"]
     for axes, gradient in zip(display.axes_[0, 1:], expected, strict=True):
         image = image_on(axes)
         assert_array_equal(image.get_array(), gradient.reshape(4, 3))

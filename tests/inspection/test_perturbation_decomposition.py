@@ -64,9 +64,9 @@ def test_titles_are_predictions():
     names = np.array(["cat", "dog"])
     titles = [axes.get_title() for axes in display.axes_[0, :3]]
     assert titles == [
-        names[before[flipped]],
+        f"{names[y[flipped]]}\ntaken for {names[before[flipped]]}",
         "+ perturbation",
-        f"= {names[after[flipped]]}",
+        f"= taken for {names[after[flipped]]}",
     ]
 
 
@@ -90,7 +90,7 @@ def test_labels_of_any_type():
     y = np.array(["cat", "dog"] * 12)
     decomposer = SpectralFeatureDecomposer("fc1").fit(X, y)
     display = from_estimator(decomposer, X[0], "cat", eps=0.01)
-    assert display.axes_[0, 0].get_title() == "cat"
+    assert display.axes_[0, 0].get_title() == "cat\ntaken for cat"
 
 
 def test_plain_arrays():

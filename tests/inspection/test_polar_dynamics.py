@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from sklearn.exceptions import NotFittedError
 
 from skntk import KernelDynamicsTracker
@@ -52,14 +53,20 @@ def test_paths_are_drawn():
     assert len(colors) == 2
 
 
-def test_the_end_of_each_path_is_marked():
+def test_dots_grow_along_each_path():
     display = PolarDynamicsDisplay.from_predictions(CURVES)
-    ends = [line for line in display.ax_.lines if line not in display.lines_.values()]
-    for end, line, (radius, angle) in zip(
-        ends, display.lines_.values(), CURVES.values(), strict=True
+    for dots, line, (radius, angle) in zip(
+        display.ax_.collections, display.lines_.values(), CURVES.values(), strict=True
     ):
-        assert (end.get_xdata(), end.get_ydata()) == (angle[-1:], radius[-1:])
-        assert end.get_color() == line.get_color()
+        np.testing.assert_array_equal(dots.get_offsets(), np.stack([angle, radius], axis=1))
+        assert (np.diff(dots.get_sizes()) > 0).all()
+        assert to_hex(dots.get_facecolor()[0]) == to_hex(line.get_color())
+
+
+def test_both_coordinates_are_labelled():
+    display = PolarDynamicsDisplay.from_predictions(CURVES)
+    assert "distance" in display.ax_.get_xlabel()
+    assert any("angle" in text.get_text() for text in display.ax_.texts)
 
 
 def test_obtuse_angles_are_in_the_picture():

@@ -123,7 +123,8 @@ def test_from_predictions():
 def test_curves_are_told_apart():
     curves = {name: [0.1 * k, 0.2] for k, name in enumerate(NAMES)}
     display = RobustSelectionDisplay.from_predictions([1, 2], curves)
-    assert len({line.get_color() for line in display.lines_.values()}) == 5
+    styles = {(line.get_color(), line.get_linestyle()) for line in display.lines_.values()}
+    assert len(styles) == 5
     (bottom, top) = display.ax_.get_ylim()
     assert bottom <= 0 < 1 <= top
 

@@ -150,3 +150,23 @@ def test_lengths_must_match(usefulness, robustness, eigenvalues):
     with pytest.raises(ValueError, match="usefulness"):
         from_predictions(usefulness, robustness, eigenvalues=eigenvalues)
     assert plt.get_fignums() == []
+
+
+def test_colours_sizes_and_shading_are_explained():
+    values = np.array([100.0, 1.0, 0.01])
+    display = RobustnessUsefulnessDisplay.from_predictions(
+        [0.9, 0.6, 0.4], [0.5, 0.3, 0.1], eigenvalues=values, chance=0.5
+    )
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["most frequent class", "useful"]
+    (bar,) = (axes for axes in display.figure_.axes if axes is not display.ax_)
+    assert "eigenvalue" in bar.get_ylabel()
+    ticks = [float(label.get_text()) for label in bar.get_yticklabels()]
+    assert (ticks[0], ticks[-1]) == (0.01, 100)
+
+
+def test_given_axes_are_not_shared_with_a_colour_bar():
+    figure, ax = plt.subplots()
+    RobustnessUsefulnessDisplay.from_predictions([0.9], [0.5], eigenvalues=[1.0], ax=ax)
+    RobustnessUsefulnessDisplay.from_predictions([0.9, 0.1], [0.5, 0], eigenvalues=[1, 2], ax=ax)
+    assert figure.axes == [ax]
