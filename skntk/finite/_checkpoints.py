@@ -21,7 +21,7 @@ from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
 
 __all__ = ["CheckpointMixin"]
 
-_FORMAT = "skntk training 2"
+_FORMAT = "skntk training 3"
 #: The last one, and the one before in case the last is damaged.
 _KEPT = 2
 #: Trees that are saved, and for each the attribute that has the same structure.
@@ -29,6 +29,7 @@ _TREES = {
     "params_": "params_",
     "constants_": "constants_",
     "origin_": "params_",
+    "_origin_constants": "constants_",
     "anchor_": "params_",
     "_optimizer_state": "_optimizer_state",
 }

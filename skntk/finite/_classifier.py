@@ -34,6 +34,7 @@ from ..networks._function import (
     refuse_untrainable,
 )
 from ..networks._resolve import make_network, wrap_trained
+from ..networks._training_mode import check_training_mode
 from ._adversarial_training import AdversarialTraining
 from ._epochs import TrainingMixin
 from ._optimizer import check_optimizer, convert_state
@@ -46,7 +47,8 @@ __all__ = ["FlaxClassifier"]
 _FITTED = (
     *("params_", "constants_", "origin_", "anchor_", "classes_", "history_", "n_epochs_"),
     *("n_features_in_", "feature_names_in_"),
-    *("_network", "_random", "_optimizer", "_optimizer_state", "_fitted_with"),
+    *("_network", "_origin_constants", "_random", "_optimizer", "_optimizer_state"),
+    "_fitted_with",
 )
 
 
@@ -78,7 +80,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     max_epochs : int, default=20
         Number of passes over the data.
     adversary : AdversarialTraining, default=None
-        Adversary that attacks every batch, at the current weights.
+        Adversary that attacks every batch, at the current weights, in inference mode (Notes).
     validation_adversary : AdversarialTraining, default=None
         Adversary that the robust accuracies in `history_` are measured with. If None,
         `adversary`.
@@ -109,7 +111,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     params_ : dict
         Trained parameters, a tree of NumPy arrays.
     constants_ : dict
-        Variables that are not trained.
+        Variables that are not trained, such as running statistics.
     origin_ : dict or None
         Initial parameters if `centered`, else None.
     anchor_ : dict or None
@@ -125,6 +127,25 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         Class labels.
     n_features_in_ : int
         Number of input features.
+
+    Notes
+    -----
+    Modules with batch normalisation or dropout are trained in training mode, and evaluated,
+    attacked, linearised and measured in inference mode with the current running statistics. The
+    mode is told to a Linen module by arguments of its call, or by fields, named ``train``,
+    ``training``, ``deterministic`` or ``use_running_average``, and to an NNX module by its methods
+    ``train`` and ``eval`` or by the same arguments. From `linearize_at` on, and in f_0 of a centred
+    network, the mode is inference and the statistics are fixed.
+
+    The adversary of training attacks the network in inference mode, as in TRADES [1]_: this is the
+    network that is evaluated, every sample is attacked on its own, and attacks leave no trace in
+    the statistics. Training mode, the other choice in use, gained nothing in [2]_.
+
+    References
+    ----------
+    .. [1] Zhang et al., "Theoretically Principled Trade-off between Robustness and Accuracy",
+       ICML 2019.
+    .. [2] Pang et al., "Bag of Tricks for Adversarial Training", ICLR 2021.
 
     Examples
     --------
@@ -196,8 +217,9 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         ----------
         module : linen.Module or nnx.Module
             The network; an NNX module carries its own parameters.
-        params : dict, default=None
-            Variables of a Linen module, ``{"params": ..., ...}``, or its parameters alone.
+        params : dict or nnx.State, default=None
+            Variables of a Linen module, ``{"params": ..., ...}`` with its running statistics, or
+            its parameters alone; or the state of an NNX module, in place of its own.
         classes : array-like of shape (n_classes,)
             Label of each output; for a single output, the labels of negative and positive values.
         n_features : int, default=None
@@ -309,6 +331,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             self._resume(X.dtype)
         else:
             self._initialise(X, classes)
+        weights = self.params_, self.constants_
+        check_training_mode(self._network, *weights, X.shape[1], X.dtype)
         with own_precision(), self._open_checkpoints(X, labels):
             self._train(X, labels, validation, given)
 
@@ -395,6 +419,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self._network, self._random = network, random
         self.params_, self.constants_ = params, constants
         self.origin_ = params if self.centered else None
+        self._origin_constants = constants if self.centered else None
         self.anchor_ = None
         self.classes_ = classes
         self.n_epochs_ = 0
@@ -412,7 +437,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
                 "Give a later epoch, or fit anew with warm_start=False."
             )
         before = jax.tree.leaves(self.params_)[0].dtype if jax.tree.leaves(self.params_) else dtype
-        for name in ("params_", "constants_", "origin_", "anchor_"):
+        for name in ("params_", "constants_", "origin_", "_origin_constants", "anchor_"):
             setattr(self, name, as_numpy(getattr(self, name), dtype))
         if before != dtype:
             self._optimizer_state = convert_state(self._optimizer_state, before, dtype)

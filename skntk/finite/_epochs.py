@@ -16,7 +16,7 @@ from ..networks._function import as_numpy
 from ._adversarial_training import AdversarialTraining
 from ._checkpoints import CheckpointMixin
 from ._optimizer import init_optimizer, optimizer_key
-from ._outputs import attack, decision_outputs
+from ._outputs import State, attack, decision_outputs
 from ._prediction import NetworkMixin
 from ._training import mini_batches, train_epoch
 
@@ -50,7 +50,7 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
             context = root.subcontext(task_name="epoch").call_on_fit_task_begin(**state)
             if self.n_epochs_ == self.linearize_at:
                 self.anchor_ = self.params_
-            params, optimizer_state, loss = train_epoch(
+            after, optimizer_state, loss = train_epoch(
                 self._network,
                 len(self.classes_),
                 self.loss,
@@ -61,8 +61,9 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
                 (X, labels),
                 mini_batches(len(X), self.batch_size, self._random, X.dtype),
                 rate,
+                self._draw_key(),
             )
-            self._finish_epoch(params, optimizer_state, float(loss))
+            self._finish_epoch(after, optimizer_state, float(loss))
             self._warn_of_scale(float(loss), X)
             self._record(float(loss), X, labels, validation)
             stop = context.call_on_fit_task_end(**state)
@@ -71,16 +72,22 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
                 break
         root.call_on_fit_task_end(**state)
 
-    def _finish_epoch(self, params: Any, optimizer_state: Any, loss: float) -> None:
+    def _draw_key(self) -> jax.Array:
+        """Key of the random numbers of the next epoch's training mode."""
+        # Nothing is drawn for a network without one: the order of samples depends on it.
+        return jax.random.key(self._random.randint(2**31) if self._network.has_training_mode else 0)
+
+    def _finish_epoch(self, after: State, optimizer_state: Any, loss: float) -> None:
         # On the CPU these are views of what JAX computed, not copies.
-        params, optimizer_state = as_numpy(params), _on_host(optimizer_state)
+        trained = as_numpy((after["params"], after["constants"]))
         # The loss was computed before the last step, so it does not show the effect of that step.
-        if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in jax.tree.leaves(params))):
+        if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in jax.tree.leaves(trained))):
             raise FloatingPointError(
                 f"Training diverged in epoch {self.n_epochs_ + 1}, with loss {loss}. Lower "
                 f"learning_rate={self.learning_rate!r}, or centre the inputs."
             )
-        self.params_, self._optimizer_state = params, optimizer_state
+        self.params_, self.constants_ = trained
+        self._optimizer_state = _on_host(optimizer_state)
         self.n_epochs_ += 1
 
     def _warn_of_scale(self, loss: float, X: NDArray) -> None:
@@ -122,7 +129,8 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Attributes from which callbacks reconstruct an estimator as if it had stopped here."""
-        names = ("params_", "constants_", "origin_", "anchor_", "classes_", "n_epochs_", "_network")
+        names = ("params_", "constants_", "origin_", "anchor_", "classes_", "n_epochs_")
+        names += ("_network", "_origin_constants")
         attributes = {name: getattr(self, name) for name in names}
         return attributes | {"history_": dict(self.history_)}  # a copy, as this one changes
 

@@ -26,8 +26,11 @@ __all__ = [
     "linearized",
     "network_outputs",
     "pulled_back",
+    "training_outputs",
 ]
 
+#: "params", "constants", "anchor" (parameters or None) and "origin" (parameters and constants, or
+#: None).
 State = dict[str, Any]
 
 
@@ -43,7 +46,27 @@ def network_outputs(network: Network, state: State, x: jax.Array) -> jax.Array:
         step = jax.tree.map(jnp.subtract, state["params"], state["anchor"])
         value, change = jax.jvp(f, (state["anchor"],), (step,))
         outputs = value + change
-    return outputs if state["origin"] is None else outputs - f(state["origin"])
+    return _centred(network, state, x, outputs)
+
+
+def training_outputs(
+    network: Network, state: State, x: jax.Array, key: jax.Array
+) -> tuple[jax.Array, Any]:
+    """Raw outputs (n, k) in training mode, and the constants after it.
+
+    The expansion of a network is that of its function in inference mode, and has no other mode.
+    """
+    if state["anchor"] is not None or not network.has_training_mode:
+        return network_outputs(network, state, x), state["constants"]
+    outputs, constants = network.apply_in_training(state["params"], state["constants"], x, key)
+    return _centred(network, state, x, outputs), constants
+
+
+def _centred(network: Network, state: State, x: jax.Array, outputs: jax.Array) -> jax.Array:
+    if state["origin"] is None:
+        return outputs
+    params, constants = state["origin"]
+    return outputs - network.apply(params, constants, x)
 
 
 def _decision_outputs(network: Network, n_classes: int, state: State, x: jax.Array) -> jax.Array:

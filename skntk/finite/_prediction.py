@@ -17,7 +17,7 @@ from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import Network, flattened
 from ._adversarial_training import AdversarialTraining
-from ._outputs import attack, decision_outputs, input_pullback, linearized, pulled_back
+from ._outputs import State, attack, decision_outputs, input_pullback, linearized, pulled_back
 
 __all__ = ["NetworkMixin", "check_adversary"]
 
@@ -36,6 +36,7 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
     params_: Any
     constants_: Any
     origin_: Any
+    _origin_constants: Any
     anchor_: Any
 
     def decision_function(self, X: ArrayLike) -> NDArray:
@@ -161,11 +162,12 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         params = self.params_ if self.anchor_ is None else self.anchor_
         return tangent_gram(self._network, params, self.constants_, X)
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> State:
+        origin = self.origin_, self._origin_constants
         return {
             "params": self.params_,
             "constants": self.constants_,
-            "origin": self.origin_,
+            "origin": None if self.origin_ is None else origin,
             "anchor": self.anchor_,
         }
 

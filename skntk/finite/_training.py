@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..networks._function import Network
 from ._adversarial_training import AdversarialTraining
 from ._optimizer import Optimizer, make_optimizer
-from ._outputs import State, attack, network_outputs
+from ._outputs import State, attack, training_outputs
 
 __all__ = ["TRAINING_LOSSES", "mini_batches", "train_epoch"]
 
@@ -60,7 +60,8 @@ def train_epoch(
     data: tuple[Any, Any],
     batches: tuple[NDArray, NDArray],
     learning_rate: float,
-) -> tuple[Any, Any, Any]:
+    key: jax.Array,
+) -> tuple[State, Any, Any]:
     """Train for one pass over the batches.
 
     The loop runs in Python, around steps that are compiled once: in a compiled loop, XLA runs
@@ -76,26 +77,31 @@ def train_epoch(
     batches : tuple of indices (s, b) and weights (s, b)
         One batch per row; the last is padded with samples of weight 0.
     learning_rate : float
+    key : jax.Array
+        Determines the random numbers of the training mode.
 
     Returns
     -------
-    params, optimizer_state
+    state, optimizer_state
         The state of training after the epoch.
     loss : float
         Mean over the samples of the loss before the step that uses them.
     """
     X, y = data
     total = 0.0
-    for rows, weights in zip(*batches, strict=True):
+    for step, (rows, weights) in enumerate(zip(*batches, strict=True)):
+        if network.has_training_mode:  # padding would enter the statistics of the batch
+            rows, weights = rows[weights > 0], weights[weights > 0]
         x, labels = X[rows], y[rows]
         if adversary is not None:
             x = attack(network, n_classes, adversary, state, x, labels)
-        params, optimizer_state, value = _descend(
-            network, loss, optimizer, state, optimizer_state, x, labels, weights, learning_rate
+        change, optimizer_state, value = _descend(
+            *(network, loss, optimizer, state, optimizer_state),
+            *(x, labels, weights, learning_rate, key, step),
         )
-        state = {**state, "params": params}
+        state = {**state, **change}
         total = total + value  # not awaited: the next batch is prepared meanwhile
-    return state["params"], optimizer_state, total / batches[1].sum()
+    return state, optimizer_state, total / batches[1].sum()
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -109,15 +115,20 @@ def _descend(
     labels: jax.Array,
     weights: jax.Array,
     learning_rate: Any,
-) -> tuple[Any, Any, jax.Array]:
-    """Parameters and optimiser state after a step, and the batch's weighted sum of losses."""
+    key: jax.Array,
+    step: Any,
+) -> tuple[State, Any, jax.Array]:
+    """Parameters, constants and optimiser state after a step, and the weighted sum of losses."""
+    key = jax.random.fold_in(key, step)
 
-    def mean_loss(params: Any) -> jax.Array:
-        outputs = network_outputs(network, {**state, "params": params}, x)
-        return jnp.sum(weights * TRAINING_LOSSES[loss](outputs, labels)) / jnp.sum(weights)
+    def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+        outputs, constants = training_outputs(network, {**state, "params": params}, x, key)
+        values = TRAINING_LOSSES[loss](outputs, labels)
+        return jnp.sum(weights * values) / jnp.sum(weights), constants
 
     params = state["params"]
-    value, gradient = jax.value_and_grad(mean_loss)(params)
+    (value, constants), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
     transformation = make_optimizer(optimizer, learning_rate)
     updates, optimizer_state = transformation.update(gradient, optimizer_state, params)
-    return optax.apply_updates(params, updates), optimizer_state, value * jnp.sum(weights)
+    change = {"params": optax.apply_updates(params, updates), "constants": constants}
+    return change, optimizer_state, value * jnp.sum(weights)

@@ -1,10 +1,10 @@
-"""The interface of a network, its adapters, and the paper's networks as Flax Linen modules."""
+"""The interface of a network, its adapters, the paper's networks and a residual one."""
 
 from typing import Any
 
 from .._utils.optional import import_for, is_installed
 
-_MODULES = ("CIFARConvNet", "MNISTConvNet", "TwoLayerReLU")
+_MODULES = ("CIFARConvNet", "MNISTConvNet", "ResNet18", "TwoLayerReLU")
 
 __all__ = [*_MODULES] if is_installed("flax") else []
 

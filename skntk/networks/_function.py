@@ -31,9 +31,9 @@ __all__ = [
     "count_features",
     "count_outputs",
     "draw_parameters",
+    "failed",
     "flattened",
     "network_key",
-    "refuse_batch_statistics",
     "refuse_not_finite",
     "refuse_untrainable",
     "shaped",
@@ -41,17 +41,30 @@ __all__ = [
 
 
 class Network(Protocol):
-    """A network f(x; w): `init` draws its weights, `apply` evaluates it on a batch."""
+    """A network f(x; w): `init` draws its weights, `apply` evaluates it in inference mode.
+
+    A network with a training mode also has constants that only training changes, such as running
+    statistics, or draws random numbers in training, such as masks of dropout.
+    """
 
     @property
     def name(self) -> str:
         """Name of the network, for messages."""
+
+    @property
+    def has_training_mode(self) -> bool:
+        """Whether `apply_in_training` is another function than `apply`."""
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Return the trainable parameters, and the constants."""
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> jax.Array:
         """Outputs (n, k), in the dtype of `x`."""
+
+    def apply_in_training(
+        self, params: Any, constants: Any, x: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Any]:
+        """Outputs (n, k) of a batch in training mode, and the constants after it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +73,7 @@ class FunctionNetwork:
 
     function: Any
     input_shape: tuple[int, ...] | None
+    has_training_mode = False
 
     @property
     def name(self) -> str:
@@ -73,6 +87,12 @@ class FunctionNetwork:
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
         """Outputs (n, k)."""
         return as_outputs(self.function(params, shaped(x, self.input_shape)), x)
+
+    def apply_in_training(
+        self, params: Any, constants: Any, x: jax.Array, key: jax.Array
+    ) -> tuple[Any, Any]:
+        """Outputs (n, k) and the constants, which are never changed."""
+        return self.apply(params, constants, x), constants
 
 
 def shaped(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Array:
@@ -173,16 +193,19 @@ def _initialised(network: Network, seed: int, x: jax.Array) -> tuple[Any, Any]:
     try:
         return _init(network, jax.random.key(seed), x)
     except Exception as error:  # whatever the network's own code raises
-        raise _failed(network, x.shape[1], x.dtype, error) from error
+        raise failed(network, x.shape[1], x.dtype, error) from error
 
 
-def _failed(network: Network, n_features: int, dtype: Any, error: Exception) -> ValueError:
+def failed(network: Network, n_features: int, dtype: Any, error: Exception) -> ValueError:
+    """Error that says why a network may not run."""
     return ValueError(
         f"module {network.name!r} fails on batches of shape (n, n_features={n_features}) in "
         f"{np.dtype(dtype)}. Possible causes: it expects another n_features, or an input_shape; "
         "its layers expect another precision (give X as float32, or set param_dtype=jnp.float64 "
-        "in the layers); or it asks for random numbers, of which there are none in inference "
-        f"mode. The error was: {error}"
+        "in the layers); it needs variables that params does not hold, such as running "
+        "statistics; or it asks for random numbers or changes its variables in inference mode, "
+        "which an argument train, training, deterministic or use_running_average of its call can "
+        f"prevent. The error was: {error}"
     )
 
 
@@ -246,7 +269,7 @@ def _shape_of_outputs(
             batch = jax.ShapeDtypeStruct(shape, dtype)
             outputs = jax.eval_shape(network.apply, params, constants, batch)
     except Exception as error:  # whatever the network's own code raises
-        raise _failed(network, shape[1], dtype, error) from error
+        raise failed(network, shape[1], dtype, error) from error
     if not hasattr(outputs, "dtype"):
         raise ValueError(
             f"module {network.name!r} gives a {type(outputs).__name__} of outputs, not one array "
@@ -308,15 +331,6 @@ def _both_ways(
     """Outputs of a batch, and of each of its samples alone."""
     alone = [network.apply(params, constants, x[k : k + 1])[0] for k in range(len(x))]
     return network.apply(params, constants, x), jnp.stack(alone)
-
-
-def refuse_batch_statistics(statistics: Any) -> None:
-    """Raise ValueError if a module keeps batch statistics."""
-    if statistics:
-        raise ValueError(
-            "module keeps 'batch_stats', statistics of whole batches: its outputs are not a "
-            "function of one sample, so it has no tangent kernel. Use LayerNorm or GroupNorm."
-        )
 
 
 def as_numpy(tree: Any, dtype: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Flax Linen modules as pairs of pure functions."""
+"""Flax Linen modules as pure functions, in inference and in training mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import jax
 from flax import linen
 
 from .._utils.copying import copy_module
-from ._function import as_outputs, network_key, refuse_batch_statistics, shaped
+from ._function import as_outputs, network_key, shaped
+from ._training_mode import carried, mode_arguments
 
 __all__ = ["LinenNetwork", "is_linen", "wrap_linen", "wrap_linen_variables"]
 
@@ -44,13 +45,49 @@ class LinenNetwork:
 
     def init(self, key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         """Draw parameters for inputs like `x`."""
-        variables = dict(self.module.init(key, shaped(x, self.input_shape)))
-        return variables.pop("params", {}), _constants(variables)
+        module, mode = self._in_mode(training=False)
+        variables = dict(module.init(key, shaped(x, self.input_shape), **mode))
+        return variables.pop("params", {}), variables
 
     def apply(self, params: Any, constants: Any, x: jax.Array) -> Any:
         """Outputs (n, k)."""
+        module, mode = self._in_mode(training=False)
         variables = {"params": params, **constants}
-        return as_outputs(self.module.apply(variables, shaped(x, self.input_shape)), x)
+        return as_outputs(module.apply(variables, shaped(x, self.input_shape), **mode), x)
+
+    @functools.cached_property
+    def has_training_mode(self) -> bool:
+        """Whether a field of the module, or an argument of its call, tells it the mode."""
+        return bool(self._fields(training=True) or self._arguments(training=True))
+
+    def apply_in_training(
+        self, params: Any, constants: Any, x: jax.Array, key: jax.Array
+    ) -> tuple[Any, Any]:
+        """Outputs (n, k) of a batch in training mode, and the collections after it."""
+        module, mode = self._in_mode(training=True)
+        outputs, after = module.apply(
+            {"params": params, **constants},
+            shaped(x, self.input_shape),
+            **mode,
+            # Flax draws from "params" whatever random numbers have no stream of their own.
+            rngs=dict(zip(("params", "dropout"), jax.random.split(key), strict=True)),
+            mutable=[*constants],
+        )
+        return as_outputs(outputs, x), carried({**constants, **after}, constants)
+
+    def _in_mode(self, *, training: bool) -> tuple[linen.Module, dict[str, Any]]:
+        """Return the module in a mode, and the arguments of its call."""
+        fields, arguments = self._fields(training), self._arguments(training)
+        return (self.module.clone(**fields) if fields else self.module), arguments
+
+    def _fields(self, training: bool) -> dict[str, Any]:
+        """Fields that tell the mode; one that is None leaves it to the call."""
+        modes = mode_arguments(type(self.module), training=training)
+        return {k: v for k, v in modes.items() if isinstance(getattr(self.module, k), bool)}
+
+    def _arguments(self, training: bool) -> dict[str, Any]:
+        modes = mode_arguments(type(self.module).__call__, training=training)
+        return {k: v for k, v in modes.items() if k not in self._fields(training)}
 
 
 def is_linen(module: Any) -> bool:
@@ -81,9 +118,4 @@ def wrap_linen_variables(
         )
     variables = dict(variables) if "params" in variables else {"params": variables}
     network = LinenNetwork(copy_module(module), shape)
-    return network, variables.pop("params"), _constants(variables)
-
-
-def _constants(variables: dict[str, Any]) -> dict[str, Any]:
-    refuse_batch_statistics(variables.get("batch_stats"))
-    return variables
+    return network, variables.pop("params"), variables

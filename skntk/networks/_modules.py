@@ -1,4 +1,4 @@
-"""The paper's networks as Flax Linen modules, which accept flat or image-shaped batches."""
+"""The paper's networks and a residual one as Linen modules, for flat or image-shaped batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-__all__ = ["CIFARConvNet", "MNISTConvNet", "TwoLayerReLU"]
+__all__ = ["CIFARConvNet", "MNISTConvNet", "ResNet18", "TwoLayerReLU"]
 
 
 class _ByValue:
@@ -130,3 +130,88 @@ class CIFARConvNet(_ByValue, nn.Module):
                 x = nn.max_pool(x, (2, 2), strides=(2, 2))
         x = _average_pool(x)
         return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
+
+
+class ResNet18(_ByValue, nn.Module):
+    """Residual network of eight blocks of two convolutions, for small images [1]_.
+
+    The first convolution is 3x3 and keeps the size of the image, as is usual for CIFAR-10; the
+    blocks have `width`, twice, four and eight times as many channels, two blocks each.
+
+    Parameters
+    ----------
+    n_outputs : int, default=10
+        Number of outputs. If None, `FlaxClassifier` sets it.
+    width : int, default=64
+        Channels of the first blocks.
+    norm : {"batch", None}, default="batch"
+        Whether each convolution is followed by batch normalisation. If None, it has a bias.
+    image_shape : tuple of int (H, W, C), default=(32, 32, 3)
+        Height, width and channels of an image, to which flat batches are reshaped.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from skntk.networks import ResNet18
+    >>> network = ResNet18(3, width=2, image_shape=(8, 8, 1))
+    >>> variables = network.init(jax.random.key(0), jax.numpy.ones((1, 64)))
+    >>> sorted(variables)
+    ['batch_stats', 'params']
+    """
+
+    n_outputs: Any = 10  # int, or None: set by FlaxClassifier
+    width: int = 64
+    norm: str | None = "batch"
+    image_shape: tuple[int, int, int] = (32, 32, 3)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Map a batch (n, ...) to outputs (n, n_outputs)."""
+        if self.norm not in ("batch", None):
+            raise ValueError(f"norm={self.norm!r} must be 'batch' or None.")
+        x = x.reshape(len(x), *self.image_shape)
+        x = nn.relu(_Convolution(self.width, norm=self.norm)(x, train))
+        for stage in range(4):
+            for stride in (1 if stage == 0 else 2, 1):
+                x = _ResidualBlock(self.width * 2**stage, stride, self.norm)(x, train)
+        return nn.Dense(self.n_outputs)(x.mean(axis=(1, 2)))
+
+
+class _ResidualBlock(nn.Module):
+    """Two convolutions around which the input is added, by a projection if its shape differs."""
+
+    n_channels: int
+    stride: int
+    norm: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        change = nn.relu(_Convolution(self.n_channels, 3, self.stride, self.norm)(x, train))
+        change = _Convolution(self.n_channels, norm=self.norm)(change, train)
+        if x.shape != change.shape:
+            x = _Convolution(self.n_channels, 1, self.stride, self.norm)(x, train)
+        return nn.relu(x + change)
+
+
+class _Convolution(nn.Module):
+    """A convolution, and the batch normalisation after it."""
+
+    n_channels: int
+    size: int = 3
+    stride: int = 1
+    norm: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = nn.Conv(
+            self.n_channels,
+            (self.size, self.size),
+            self.stride,
+            padding=self.size // 2,
+            use_bias=self.norm is None,
+        )(x)
+        return x if self.norm is None else nn.BatchNorm(not train, momentum=0.9)(x)

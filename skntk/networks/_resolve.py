@@ -45,11 +45,12 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
     Raises
     ------
     TypeError
-        If `module` is neither an NNX module, nor a Linen module or function with `params`.
+        If `module` is neither an NNX module, nor a Linen module or function with `params`, or
+        if `params` has a form that does not belong to it.
     """
     shape = _as_shape(input_shape)
     if is_trained(module):
-        return _nnx().wrap_nnx(module, shape)
+        return _nnx().wrap_nnx(module, params, shape)
     if params is None or not (callable(module) or _is_linen(module)):
         raise TypeError(
             f"module={module!r} must be an NNX module, or, together with params, a Linen module or "

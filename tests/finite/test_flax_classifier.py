@@ -65,21 +65,6 @@ def nnx_sequential(rngs):
     return nnx.Sequential(nnx.Linear(4, 8, rngs=rngs), nnx.tanh, nnx.Linear(8, 1, rngs=rngs))
 
 
-class LinenBatchNorm(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        return nn.Dense(1)(nn.BatchNorm(use_running_average=False)(x))
-
-
-class NNXBatchNorm(nnx.Module):
-    def __init__(self, rngs):
-        self.norm = nnx.BatchNorm(4, rngs=rngs)
-        self.last = nnx.Linear(4, 1, rngs=rngs)
-
-    def __call__(self, x):
-        return self.last(self.norm(x))
-
-
 class Affine(nn.Module):
     n_outputs: Any = None
 
@@ -417,22 +402,6 @@ def test_input_shape_that_does_not_match_is_refused():
     X, y = samples()
     with pytest.raises(ValueError, match="input_shape"):
         network(input_shape=(3, 3)).fit(X, y)
-
-
-@pytest.mark.parametrize("module", [LinenBatchNorm(), NNXBatchNorm], ids=["linen", "nnx"])
-def test_batch_statistics_are_refused(module):
-    X, y = samples()
-    with pytest.raises(ValueError, match="LayerNorm"):
-        network(module).fit(X, y)
-
-
-def test_batch_statistics_are_refused_in_trained_modules():
-    X = samples()[0]
-    variables = LinenBatchNorm().init(jax.random.key(0), X)
-    with pytest.raises(ValueError, match="LayerNorm"):
-        FlaxClassifier.from_params(LinenBatchNorm(), variables, classes=[0, 1], n_features=4)
-    with pytest.raises(ValueError, match="LayerNorm"):
-        FlaxClassifier.from_params(NNXBatchNorm(nnx.Rngs(0)), classes=[0, 1], n_features=4)
 
 
 @pytest.mark.parametrize(

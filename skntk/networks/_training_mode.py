@@ -1,0 +1,64 @@
+"""The training mode of networks: how a module is told, and what it may change."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._utils.precision import own_precision
+from ._function import Network, failed
+
+__all__ = ["carried", "check_training_mode", "mode_arguments"]
+
+#: Names by which Flax and its examples tell a module its mode, and their values in training.
+_MODES = {
+    "train": True,
+    "training": True,
+    "deterministic": False,
+    "use_running_average": False,
+}
+
+
+def mode_arguments(function: Any, *, training: bool) -> dict[str, Any]:
+    """Arguments that tell a function the mode, as far as it has parameters of these names."""
+    names = inspect.signature(function).parameters
+    return {name: value is training for name, value in _MODES.items() if name in names}
+
+
+def carried(after: Any, before: Any) -> Any:
+    """Variables that a training step leaves to the next one, in the dtypes they had.
+
+    Raises
+    ------
+    ValueError
+        If they are not the same ones as before, such as values that a module collects.
+    """
+    forms = [
+        [(jax.tree_util.keystr(path), leaf.shape) for path, leaf in leaves]
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (after, before))
+    ]
+    if forms[0] != forms[1]:
+        changed = ", ".join(sorted({name for name, _ in {*forms[0]} ^ {*forms[1]}}))
+        raise ValueError(
+            f"the variables {changed} appear, disappear or change their shape in training mode; "
+            "only variables that keep their shape, such as running statistics, are supported"
+        )
+    return jax.tree.map(lambda new, old: new.astype(old.dtype), after, before)
+
+
+def check_training_mode(
+    network: Network, params: Any, constants: Any, n_features: int, dtype: Any
+) -> None:
+    """Raise ValueError if the network does not run in training mode."""
+    if not network.has_training_mode:
+        return
+    try:
+        with own_precision():
+            batch = jax.ShapeDtypeStruct((2, n_features), np.dtype(dtype))
+            key = jax.eval_shape(lambda: jax.random.key(0))
+            jax.eval_shape(network.apply_in_training, params, constants, batch, key)
+    except Exception as error:  # whatever the network's own code raises
+        raise failed(network, n_features, dtype, error) from error
