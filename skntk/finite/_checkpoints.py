@@ -32,6 +32,8 @@ _TREES = {
     "_origin_constants": "constants_",
     "anchor_": "params_",
     "_optimizer_state": "_optimizer_state",
+    "_best": "_current",
+    "_best_anchor": "params_",
 }
 
 
@@ -40,18 +42,19 @@ class CheckpointMixin:
 
     checkpoint: Any
     resume: bool
+    early_stopping: bool
     n_epochs_: int
     history_: dict[str, NDArray]
     _random: np.random.RandomState
     _checkpoints: SnapshotStore | None = None
 
     @contextmanager
-    def _open_checkpoints(self, X: NDArray, labels: NDArray) -> Iterator[None]:
+    def _open_checkpoints(self, *data: NDArray) -> Iterator[None]:
         """Context for training, in which no other process writes to the directory."""
         if self.checkpoint is None:
             yield
             return
-        settings = self._checkpoint_settings(X, labels)
+        settings = self._checkpoint_settings(*data)
         self._checkpoints = SnapshotStore(self.checkpoint, settings, resume=self.resume)
         try:
             with self._checkpoints.writing():
@@ -59,15 +62,16 @@ class CheckpointMixin:
         finally:
             del self._checkpoints
 
-    def _checkpoint_settings(self, X: NDArray, labels: NDArray) -> dict[str, Any]:
+    def _checkpoint_settings(self, *data: NDArray) -> dict[str, Any]:
         """All settings that training depends on, as far as another process can compare them."""
         estimator: Any = self
-        names = ("loss", "batch_size", "linearize_at", "centered")
+        names: tuple[str, ...] = ("loss", "batch_size", "linearize_at", "centered")
+        names += ("early_stopping", "n_iter_no_change", "tol") if self.early_stopping else ()
         described = ("module", "optimizer", "learning_rate")
         shape, seed = estimator.input_shape, estimator.random_state
         return {
             "format": _FORMAT,
-            "data": hash_of(X, labels),
+            "data": hash_of(*data),
             "weights": [list(leaf.shape) for leaf in jax.tree.leaves(estimator.params_)],
             "adversary": repr(estimator.adversary),
             "input_shape": None if shape is None else [*map(int, shape)],

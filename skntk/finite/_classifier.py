@@ -40,6 +40,7 @@ from ._epochs import TrainingMixin
 from ._optimizer import check_optimizer, convert_state
 from ._prediction import check_adversary
 from ._training import TRAINING_LOSSES
+from ._weights import training_weights
 
 __all__ = ["FlaxClassifier"]
 
@@ -47,6 +48,7 @@ __all__ = ["FlaxClassifier"]
 _FITTED = (
     *("params_", "constants_", "origin_", "anchor_", "classes_", "history_", "n_epochs_"),
     *("n_features_in_", "feature_names_in_"),
+    *("best_epoch_", "best_validation_score_", "_best", "_best_anchor", "_split_seed"),
     *("_network", "_origin_constants", "_random", "_optimizer", "_optimizer_state"),
     "_fitted_with",
 )
@@ -97,6 +99,19 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         random numbers. Two fits of five epochs then equal one fit of ten.
     verbose : int, default=0
         Print a line after every epoch if positive.
+    class_weight : "balanced" or dict, default=None
+        Weights of the classes in the loss, by label; "balanced" gives each class the same total
+        weight. They multiply the weights of the samples.
+    early_stopping : bool, default=False
+        Whether to keep the parameters of the epoch with the highest accuracy on validation
+        samples, and to stop when it no longer rises. With an adversary, it is the robust accuracy.
+        Validation samples are those given to `fit`, or else held out of the training samples.
+    validation_fraction : float, default=0.1
+        Part of the training samples that is held out for early stopping, stratified by class.
+    n_iter_no_change : int, default=10
+        Training stops early after more than this many epochs without an improvement by `tol`.
+    tol : float, default=1e-4
+        Least improvement of the accuracy, for early stopping.
     checkpoint : path, default=None
         Directory in which the state of training is saved after every epoch: network, optimiser,
         random numbers and history. Files are written atomically, checked when they are read, and
@@ -123,6 +138,9 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         samples as there are validation samples.
     n_epochs_ : int
         Number of epochs trained so far.
+    best_epoch_, best_validation_score_ : int and float
+        Epoch whose parameters were kept, counted from 1, and the validation accuracy after it;
+        with early stopping.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -182,6 +200,11 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         verbose: int = 0,
         checkpoint: Any = None,
         resume: bool = False,
+        class_weight: Any = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
     ) -> None:
         self.module = module
         self.input_shape = input_shape
@@ -199,6 +222,11 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self.verbose = verbose
         self.checkpoint = checkpoint
         self.resume = resume
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
 
     @classmethod
     def from_params(
@@ -268,6 +296,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self,
         X: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
     ) -> FlaxClassifier:
@@ -279,6 +309,10 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             Training inputs.
         y : array-like of shape (n,)
             Labels of any type.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each sample in the loss. Samples of weight 0 are left out. Steps on all
+            samples with whole numbers are those with each sample repeated; only the statistics of
+            batch normalisation are not weighted. Accuracies are not weighted either.
         X_val, y_val : array-like of shape (m, d) and (m,), default=None
             Samples on which accuracy is measured after every epoch.
 
@@ -306,7 +340,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
                 self._check_unchanged()
                 self._random = copy.deepcopy(before["_random"])
                 self.history_ = dict(before["history_"])
-            self._fit(X, y, X_val, y_val, continuing)
+            self._fit(X, y, sample_weight, (X_val, y_val), continuing)
         except BaseException:
             for name in _FITTED:
                 self.__dict__.pop(name, None)
@@ -314,7 +348,9 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             raise
         return self
 
-    def _fit(self, X: Any, y: Any, X_val: Any, y_val: Any, continuing: bool) -> None:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any], continuing: bool
+    ) -> None:
         X = flattened(X, self.input_shape)
         check_table(X)
         given = X, y
@@ -325,16 +361,23 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             classes, labels = self.classes_, label_indices(y, self.classes_)
         else:
             classes, labels = encode_targets(y)
-        validation = self._validate_held_out(X_val, y_val, classes)
-        self._check_boxes(X, validation)
+        validation = self._validate_held_out(*held_out, classes)
+        splits = self.early_stopping and validation is None
+        self._check_boxes(X, (X, labels) if splits else validation)
+        weights = training_weights(sample_weight, self.class_weight, X, labels, classes)
         if continuing:
             self._resume(X.dtype)
         else:
             self._initialise(X, classes)
-        weights = self.params_, self.constants_
-        check_training_mode(self._network, *weights, X.shape[1], X.dtype)
-        with own_precision(), self._open_checkpoints(X, labels):
-            self._train(X, labels, validation, given)
+        variables = self.params_, self.constants_
+        check_training_mode(self._network, *variables, X.shape[1], X.dtype)
+        data: tuple[NDArray, NDArray, NDArray] = (X, labels, weights)
+        if not weights.all():
+            data = X[weights > 0], labels[weights > 0], weights[weights > 0]
+        if splits:
+            data, validation = self._hold_out(*data)
+        with own_precision(), self._open_checkpoints(*data):
+            self._train(*data, validation, given)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "params_")
@@ -362,6 +405,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         check_integer("max_epochs", self.max_epochs, low=0)
         if self.linearize_at is not None:
             check_integer("linearize_at", self.linearize_at, low=0)
+        self._check_early_stopping()
         check_boolean("resume", self.resume)
         if not isinstance(self.checkpoint, str | PathLike | None):
             raise TypeError(
@@ -423,6 +467,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self.anchor_ = None
         self.classes_ = classes
         self.n_epochs_ = 0
+        self._split_seed = None
         self.history_ = {"loss": np.empty(0)}
         names = ("module", "input_shape", "centered")
         self._fitted_with = {name: getattr(self, name) for name in names}

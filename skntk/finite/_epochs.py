@@ -15,6 +15,7 @@ from .._utils.warnings import warn_user
 from ..networks._function import as_numpy
 from ._adversarial_training import AdversarialTraining
 from ._checkpoints import CheckpointMixin
+from ._early_stopping import EarlyStoppingMixin
 from ._optimizer import init_optimizer, optimizer_key
 from ._outputs import State, attack, decision_outputs
 from ._prediction import NetworkMixin
@@ -26,13 +27,20 @@ __all__ = ["TrainingMixin"]
 _HOPELESS = 100.0
 
 
-class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
+class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, NetworkMixin):
     """Training of an estimator from its current state."""
 
     _optimizer: Any
     _optimizer_state: Any
 
-    def _train(self, X: NDArray, labels: NDArray, validation: Any, given: tuple[Any, Any]) -> None:
+    def _train(
+        self,
+        X: NDArray,
+        labels: NDArray,
+        weights: NDArray,
+        validation: Any,
+        given: tuple[Any, Any],
+    ) -> None:
         """Train on validated samples; `given` holds X and y as callbacks receive them."""
         optimizer = optimizer_key(self.optimizer, self.learning_rate)
         rate = 0.0 if callable(self.learning_rate) else float(self.learning_rate)
@@ -43,10 +51,13 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
         state = task | {"reconstruction_attributes": self._fitted_attributes}
         first = self.n_epochs_
         last = first + self.max_epochs
+        self._forget_best()
         self._restore_checkpoint()
         root = self._init_callback_context(max_subtasks=max(0, last - self.n_epochs_))
         root.call_on_fit_task_begin(**state)
         for _ in range(self.n_epochs_, last):
+            if self._has_stalled(first):
+                break
             context = root.subcontext(task_name="epoch").call_on_fit_task_begin(**state)
             if self.n_epochs_ == self.linearize_at:
                 self.anchor_ = self.params_
@@ -59,18 +70,20 @@ class TrainingMixin(CheckpointMixin, CallbackSupportMixin, NetworkMixin):
                 self._state(),
                 self._optimizer_state,
                 (X, labels),
-                mini_batches(len(X), self.batch_size, self._random, X.dtype),
+                mini_batches(weights, self.batch_size, self._random),
                 rate,
                 self._draw_key(),
             )
             self._finish_epoch(after, optimizer_state, float(loss))
             self._warn_of_scale(float(loss), X)
             self._record(float(loss), X, labels, validation)
+            self._keep_best(first)
             stop = context.call_on_fit_task_end(**state)
             self._save_checkpoint()  # after callbacks have made their records
             if stop:
                 break
         root.call_on_fit_task_end(**state)
+        self._restore_best(first)  # after callbacks, for which the last epoch is the last
 
     def _draw_key(self) -> jax.Array:
         """Key of the random numbers of the next epoch's training mode."""

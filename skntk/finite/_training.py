@@ -37,14 +37,15 @@ TRAINING_LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_er
 
 
 def mini_batches(
-    n: int, size: int | None, random: np.random.RandomState, dtype: np.dtype
+    sample_weight: NDArray, size: int | None, random: np.random.RandomState
 ) -> tuple[NDArray, NDArray]:
     """Sample indices and weights of the batches of an epoch, for `train_epoch`."""
+    n = len(sample_weight)
     size = n if size is None else min(size, n)
     order = np.arange(n) if size == n else random.permutation(n)
     n_batches = -(-n // size)
-    weights = np.zeros(n_batches * size, dtype)
-    weights[:n] = 1
+    weights = np.zeros(n_batches * size, sample_weight.dtype)
+    weights[:n] = sample_weight[order]
     rows = np.resize(order, n_batches * size).astype(np.int32)
     return rows.reshape(n_batches, size), weights.reshape(n_batches, size)
 
@@ -75,7 +76,8 @@ def train_epoch(
         The state of training before the epoch.
     data : tuple of inputs (n, d) and class indices (n,)
     batches : tuple of indices (s, b) and weights (s, b)
-        One batch per row; the last is padded with samples of weight 0.
+        One batch per row; the last is padded with samples of weight 0. All other weights are
+        above 0, with a mean of 1.
     learning_rate : float
     key : jax.Array
         Determines the random numbers of the training mode.
@@ -85,7 +87,7 @@ def train_epoch(
     state, optimizer_state
         The state of training after the epoch.
     loss : float
-        Mean over the samples of the loss before the step that uses them.
+        Weighted mean over the samples of the loss before the step that uses them.
     """
     X, y = data
     total = 0.0
@@ -101,7 +103,7 @@ def train_epoch(
         )
         state = {**state, **change}
         total = total + value  # not awaited: the next batch is prepared meanwhile
-    return state, optimizer_state, total / batches[1].sum()
+    return state, optimizer_state, total / np.count_nonzero(batches[1])
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -120,15 +122,17 @@ def _descend(
 ) -> tuple[State, Any, jax.Array]:
     """Parameters, constants and optimiser state after a step, and the weighted sum of losses."""
     key = jax.random.fold_in(key, step)
+    # Not the sum of the weights, which would cancel the weight of a sample alone in its batch.
+    n_samples = jnp.sum(weights > 0).astype(weights.dtype)
 
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
         outputs, constants = training_outputs(network, {**state, "params": params}, x, key)
         values = TRAINING_LOSSES[loss](outputs, labels)
-        return jnp.sum(weights * values) / jnp.sum(weights), constants
+        return jnp.sum(weights * values) / n_samples, constants
 
     params = state["params"]
     (value, constants), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
     transformation = make_optimizer(optimizer, learning_rate)
     updates, optimizer_state = transformation.update(gradient, optimizer_state, params)
     change = {"params": optax.apply_updates(params, updates), "constants": constants}
-    return change, optimizer_state, value * jnp.sum(weights)
+    return change, optimizer_state, value * n_samples
