@@ -18,7 +18,7 @@ from .._utils.validation import check_array_or_real, check_norm, check_option, c
 from .._utils.warnings import warn_user
 from ..attacks._box import check_clip_values
 from ..infinite._expansion import Pairs
-from ..infinite._kernel_machine import KernelMachineMixin
+from ..infinite._kernel_machine import KernelClassifierMixin
 from ..infinite._training_spectrum import training_spectrum
 from ..kernels import NeuralTangentKernel
 from ..kernels._gram import row_blocks
@@ -31,7 +31,7 @@ __all__ = ["SpectralFeatureDecomposer"]
 
 
 class SpectralFeatureDecomposer(
-    KernelMachineMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    KernelClassifierMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
 ):
     r"""Decomposition of an infinitely wide network into the features of its kernel.
 

@@ -25,7 +25,7 @@ from .._utils.validation import (
     check_table,
 )
 from ..attacks._box import check_clip_values
-from ..infinite._kernel_machine import KernelMachineMixin
+from ..infinite._kernel_machine import KernelClassifierMixin
 from ._decomposer import SpectralFeatureDecomposer
 from ._decomposition_cache import cached_decomposition
 from ._held_out import HeldOut, dual_coef, split_classes, validation_curve
@@ -35,7 +35,9 @@ __all__ = ["RobustFeatureSelector"]
 _CRITERIA = ("robustness", "usefulness", "eigenvalue")
 
 
-class RobustFeatureSelector(KernelMachineMixin, CallbackSupportMixin, SelectorMixin, BaseEstimator):
+class RobustFeatureSelector(
+    KernelClassifierMixin, CallbackSupportMixin, SelectorMixin, BaseEstimator
+):
     r"""Kernel machine restricted to the best-ranked features of another (App. D.3).
 
     Features are ranked on held-out samples, and the r best are kept with their eigenvalues:

@@ -17,14 +17,14 @@ from .._utils.validation import check_real, check_ridge, check_table
 from .._utils.warnings import warn_user
 from ..kernels import NeuralTangentKernel
 from ..solvers import ill_conditioned
-from ._kernel_machine import KernelMachineMixin
+from ._kernel_machine import KernelClassifierMixin
 from ._leave_one_out import LeaveOneOut, LeaveOneOutMachine
 from ._training_spectrum import training_spectrum
 
 __all__ = ["NTKClassifierCV"]
 
 
-class NTKClassifierCV(KernelMachineMixin, CallbackSupportMixin, BaseEstimator):
+class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator):
     r"""`NTKClassifier` that chooses its ridge and its time by leave-one-out.
 
     One eigendecomposition serves every candidate, as in `sklearn.linear_model.RidgeCV`: the

@@ -34,6 +34,10 @@ class Expansion(ABC):
         """Number of times that `gram` calls `on_step`."""
         return 1
 
+    def rows(self, targets: NDArray) -> NDArray:
+        """Targets (n, k) in the rows of the matrix, in place of samples."""
+        return targets
+
     @abstractmethod
     def outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
         """Outputs (m, k)."""
@@ -104,6 +108,9 @@ class AllOutputs(Expansion):
         on_step()
         return gram
 
+    def rows(self, targets: NDArray) -> NDArray:
+        return targets.reshape(-1, 1)
+
     def outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
         return self.linearize(X, X_fit, coefficients)[0]
 
@@ -142,7 +149,7 @@ def _check_symmetric(gram: NDArray) -> None:
         raise ValueError(
             f"The precomputed kernel is not symmetric: entries (i, j) and (j, i) differ by up to "
             f"{apart:.3g}, where the largest entry is {largest:.3g}. Select the same samples, in "
-            "the same order, by rows and by columns. Meta-estimators that resample by rows alone, "
-            "such as BaggingClassifier, cannot take a precomputed kernel; give them a kernel from "
-            "skntk.kernels, and inputs. If the entries differ by rounding, pass (K + K.T) / 2."
+            "the same order, by rows and by columns. Meta-estimators that resample by rows alone "
+            "cannot take a precomputed kernel; give them a kernel from skntk.kernels, and inputs. "
+            "If the entries differ by rounding, pass (K + K.T) / 2."
         )

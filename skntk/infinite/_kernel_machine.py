@@ -17,31 +17,15 @@ from ..kernels._resolve import kernel_for
 from ._expansion import Expansion, Pairs, Precomputed
 from ._kernel_parameters import KernelParametersMixin
 
-__all__ = ["KernelMachineMixin"]
+__all__ = ["KernelClassifierMixin", "KernelMachineMixin"]
 
 
-class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, ClassifierMixin):
+class KernelMachineMixin(KernelParametersMixin):
     """Outputs and input gradients from `kernel_`, `X_fit_` and `dual_coef_`."""
 
     kernel_: Any  # NeuralTangentKernel, or None if it is precomputed
     X_fit_: Any  # ndarray, or None if the kernel is precomputed
     dual_coef_: NDArray
-
-    def decision_function(self, X: ArrayLike) -> NDArray:
-        r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16).
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs; with a precomputed kernel, the (m, n) values Theta(x, X).
-
-        Returns
-        -------
-        outputs : ndarray of shape (m,) if binary, else (m, n_classes)
-        """
-        X = self._validate_inputs(X)
-        outputs = self._expansion().outputs(X, self.X_fit_, self.dual_coef_)
-        return outputs.ravel() if self.dual_coef_.shape[1] == 1 else outputs
 
     def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
         r"""Gradient of :math:`\sum_r c_r f_r(x)` with respect to each input (Eq. 22).
@@ -51,7 +35,7 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
         X : array-like of shape (m, d)
             Inputs.
         cotangents : array-like of shape (m,) or (m, k)
-            Weight c of each output, shaped like `decision_function(X)`.
+            Weight c of each output, shaped like the outputs for X.
 
         Returns
         -------
@@ -71,30 +55,49 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
 
         Returns
         -------
-        outputs : ndarray of shape (m, k), k = 1 if binary
+        outputs : ndarray of shape (m, k), k = 1 for two classes
         pullback : callable
             Maps cotangents (m, k) to gradients (m, d), like `input_vjp`.
         """
         X = self._validate_inputs(X)
         return self._expansion().linearize(X, self.X_fit_, self.dual_coef_)
 
+    def _outputs(self, X: ArrayLike) -> NDArray:
+        """Outputs (m, k)."""
+        X = self._validate_inputs(X)
+        return self._expansion().outputs(X, self.X_fit_, self.dual_coef_)
+
     def _expansion(self) -> Expansion:
         """The way in which the machine is evaluated."""
         return Precomputed() if self.kernel_ is None else Pairs(self.kernel_)
 
-    def _set_kernel(self, X: NDArray) -> None:
-        """Resolve the parameter `kernel` for training inputs, or for their Gram matrix."""
+    def _set_kernel(self, X: NDArray, kept: NDArray | None = None) -> NDArray:
+        """Resolve the parameter `kernel` for training inputs, or for their Gram matrix.
+
+        Returns the inputs `X_fit_`, or the Gram matrix, of the kept samples; None keeps all.
+        """
         kernel = self.kernel  # type: ignore[attr-defined]
         if not (isinstance(kernel, str) and kernel == "precomputed"):
             self.kernel_ = kernel_for(clone(kernel, safe=False), X)
-            self.X_fit_ = X.copy()  # the caller may go on with its own
-            return
+            # A copy: the caller may go on with its own.
+            self.X_fit_ = X.copy() if kept is None else X[kept]
+            return self.X_fit_
         self.kernel_, self.X_fit_ = None, None
         if X.shape[0] != X.shape[1]:
             raise ValueError(
                 f"Precomputed kernel must be a square matrix. Input is a "
                 f"{X.shape[0]}x{X.shape[1]} matrix."
             )
+        return X if kept is None else X[np.ix_(kept, kept)]
+
+    def _of_all_samples(self, coefficients: NDArray, kept: NDArray | None) -> NDArray:
+        """Dual coefficients that fit the columns of a precomputed matrix, 0 if not kept."""
+        if self.kernel_ is not None or kept is None:
+            return coefficients
+        n_samples: int = self.n_features_in_  # type: ignore[attr-defined]
+        of_all = np.zeros((n_samples, coefficients.shape[1]), coefficients.dtype)
+        of_all[kept] = coefficients
+        return of_all
 
     def _validate_inputs(self, X: Any) -> NDArray:
         check_is_fitted(self, "dual_coef_")
@@ -110,3 +113,22 @@ class KernelMachineMixin(KernelParametersMixin, OutputClassifierMixin, Classifie
                 "give one weight per output."
             )
         return c
+
+
+class KernelClassifierMixin(KernelMachineMixin, OutputClassifierMixin, ClassifierMixin):
+    """A kernel machine whose outputs decide between classes."""
+
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16).
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d)
+            Inputs; with a precomputed kernel, the (m, n) values Theta(x, X).
+
+        Returns
+        -------
+        outputs : ndarray of shape (m,) if binary, else (m, n_classes)
+        """
+        outputs = self._outputs(X)
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs

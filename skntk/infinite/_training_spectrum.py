@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .._utils.fit_progress import FitProgress, no_progress
 from .._utils.memory import check_memory
-from ..solvers import Spectrum, eigendecompose
+from ..solvers import Spectrum, Weighting, eigendecompose
 from ._expansion import Expansion
 
 __all__ = ["training_spectrum"]
@@ -28,6 +28,7 @@ def training_spectrum(
     n_jobs: int | None = None,
     progress: FitProgress | None = None,
     dtype: Any = None,
+    weighting: Weighting | None = None,
     **options: Any,
 ) -> Spectrum:
     """Compute a Gram matrix and decompose it in place.
@@ -54,6 +55,8 @@ def training_spectrum(
         Receives two stages, "gram" and "decompose".
     dtype : dtype, default=None
         Precision of the decomposition. If None, that of `X`.
+    weighting : Weighting, default=None
+        Weights of the rows: S K S is decomposed in place of K.
     **options : dict
         Further arguments of `eigendecompose`.
 
@@ -75,6 +78,8 @@ def training_spectrum(
     stage = no_progress if progress is None else progress.stage
     with stage("gram", expansion.n_blocks(len(X))) as on_step:
         gram = expansion.gram(X, n_jobs, on_step).astype(dtype, copy=False)
+    if weighting is not None:
+        gram = weighting.matrix(gram)
     with stage("decompose", 1) as on_step:
         spectrum = eigendecompose(gram, n_components, overwrite=True, **options)
         on_step()

@@ -12,6 +12,7 @@ from ._flow import flow_filter
 from ._interface import Options, Solution, Solver, System
 from ._preconditioner import make_preconditioner, preconditioner_rank
 from ._spectrum import Spectrum, ill_conditioned
+from ._weights import Weighting
 
 __all__ = [
     "SOLVERS",
@@ -20,6 +21,7 @@ __all__ = [
     "Solver",
     "Spectrum",
     "System",
+    "Weighting",
     "choose_solver",
     "conjugate_residuals",
     "eigendecompose",

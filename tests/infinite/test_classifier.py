@@ -921,7 +921,7 @@ def test_precomputed_kernels_are_symmetric(estimator, spoil):
 
 
 def test_a_long_decomposition_outside_fit_is_announced(monkeypatch):
-    monkeypatch.setattr("skntk.infinite._classifier._LONG", 10)
+    monkeypatch.setattr("skntk.infinite._gradient_flow._LONG", 10)
     X, y = gaussian(12, 3), np.arange(12) % 2
     clf = NTKClassifier(alpha=0.1).fit(X, y)
     with pytest.warns(UserWarning, match="of 12 rows, once.*solver='eigh'"):

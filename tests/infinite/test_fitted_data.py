@@ -80,7 +80,7 @@ def test_a_precomputed_matrix_is_the_callers_again_after_fit():
 def test_a_matrix_that_is_not_symmetric_is_refused(estimator, spoil):
     K = spoil(rbf_kernel(X))
     largest = f"{np.abs(K - K.T).max():.3g}"
-    with pytest.raises(ValueError, match=r"not symmetric.*BaggingClassifier") as error:
+    with pytest.raises(ValueError, match=r"not symmetric.*by rows alone") as error:
         estimator.fit(K, Y)
     assert f"by up to {largest}, " in str(error.value)
 
@@ -95,7 +95,19 @@ def test_rounding_is_no_asymmetry():
     assert np.isfinite(NTKClassifier("precomputed", alpha=0.1).fit(single, Y).dual_coef_).all()
 
 
-def test_bagging_is_told_why_it_cannot_have_a_precomputed_matrix():
-    bagged = BaggingClassifier(NTKClassifier("precomputed", alpha=0.1), n_estimators=2)
-    with pytest.raises(ValueError, match=r"resample by rows alone|square"):
-        bagged.fit(rbf_kernel(X), Y)
+def test_bagging_resamples_a_precomputed_matrix_by_weights():
+    """Once `fit` takes weights, bagging need not select rows of the matrix."""
+    K = rbf_kernel(X)
+    bagged = BaggingClassifier(
+        NTKClassifier("precomputed", alpha=0.1), n_estimators=3, random_state=0
+    ).fit(K, Y)
+    for machine, drawn in zip(bagged.estimators_, bagged.estimators_samples_, strict=True):
+        alone = NTKClassifier("precomputed", alpha=0.1).fit(K[np.ix_(drawn, drawn)], Y[drawn])
+        expected = alone.decision_function(K[:, drawn])
+        assert_allclose(machine.decision_function(K), expected, atol=1e-8)
+
+
+def test_resampling_by_rows_alone_is_told_why_it_cannot_be():
+    K = rbf_kernel(X)
+    with pytest.raises(ValueError, match="resample by rows alone"):
+        NTKClassifier("precomputed", alpha=0.1).fit(K[::-1], Y)
