@@ -296,10 +296,10 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self,
         X: ArrayLike,
         y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> FlaxClassifier:
         """Train the network.
 
@@ -309,12 +309,12 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             Training inputs.
         y : array-like of shape (n,)
             Labels of any type.
+        X_val, y_val : array-like of shape (m, d) and (m,), default=None
+            Samples on which accuracy is measured after every epoch.
         sample_weight : array-like of shape (n,), default=None
             Weight of each sample in the loss. Samples of weight 0 are left out. Steps on all
             samples with whole numbers are those with each sample repeated; only the statistics of
             batch normalisation are not weighted. Accuracies are not weighted either.
-        X_val, y_val : array-like of shape (m, d) and (m,), default=None
-            Samples on which accuracy is measured after every epoch.
 
         Returns
         -------

@@ -60,8 +60,8 @@ def test_equal_weights_are_none():
 
 def test_weights_of_classes_multiply_those_of_samples():
     weights = np.where(y == "a", 2.0, 1.0) * np.where(y == "b", 0.5, 1.0)
-    by_class = classifier(class_weight={"a": 2, "b": 0.5, "c": 1}).fit(X, y, WEIGHTS)
-    assert_close(by_class, classifier().fit(X, y, WEIGHTS * weights))
+    by_class = classifier(class_weight={"a": 2, "b": 0.5, "c": 1}).fit(X, y, sample_weight=WEIGHTS)
+    assert_close(by_class, classifier().fit(X, y, sample_weight=WEIGHTS * weights))
     rows = np.r_[0:12, 0, 3, 6]  # seven of "a"
     balanced = classifier(class_weight="balanced").fit(X[rows], y[rows])
     shares = np.where(y[rows] == "a", 4.0, 7.0)
@@ -121,6 +121,8 @@ class Normalised(nn.Module):
 def test_samples_of_weight_zero_do_not_enter_running_statistics():
     kept = WEIGHTS > 0
     options = {"max_epochs": 2, "batch_size": 4, "random_state": 0}
-    weighted = FlaxClassifier(Normalised(), **options).fit(X, y, WEIGHTS)
-    without = FlaxClassifier(Normalised(), **options).fit(X[kept], y[kept], WEIGHTS[kept])
+    weighted = FlaxClassifier(Normalised(), **options).fit(X, y, sample_weight=WEIGHTS)
+    without = FlaxClassifier(Normalised(), **options).fit(
+        X[kept], y[kept], sample_weight=WEIGHTS[kept]
+    )
     jax.tree.map(np.testing.assert_array_equal, weighted.constants_, without.constants_)
