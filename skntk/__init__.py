@@ -11,7 +11,7 @@ from .attacks import AffineMap, AttackResult, NTKAttack
 from .dynamics import KernelDynamicsTracker
 from .features import RobustFeatureSelector, SpectralFeatureDecomposer
 from .finite import AdversarialTraining
-from .infinite import NTKClassifier, NTKClassifierCV
+from .infinite import NTKClassifier, NTKClassifierCV, NTKRegressor
 from .interop import FunctionClassifier
 from .kernels import load_neural_tangents
 
@@ -25,6 +25,7 @@ __all__ = [
     "NTKAttack",
     "NTKClassifier",
     "NTKClassifierCV",
+    "NTKRegressor",
     "RobustFeatureSelector",
     "SpectralFeatureDecomposer",
     "load_neural_tangents",

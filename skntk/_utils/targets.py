@@ -1,4 +1,4 @@
-"""Class labels as regression targets, and predicted classes from outputs.
+"""Targets as columns of numbers, and predicted classes from outputs.
 
 Two classes are encoded as one column in {-1, +1} and decoded by its sign; more classes as
 one-hot columns in {0, 1} and decoded by argmax.
@@ -21,6 +21,7 @@ __all__ = [
     "encode_targets",
     "label_indices",
     "one_hot_or_sign",
+    "real_targets",
 ]
 
 
@@ -64,6 +65,32 @@ def one_hot_or_sign(indices: NDArray, n_classes: int, dtype: np.dtype) -> NDArra
     if n_classes == 2:
         return (2 * indices - 1).astype(dtype)[:, None]
     return np.eye(n_classes, dtype=dtype)[indices]
+
+
+def real_targets(y: NDArray, dtype: Any) -> NDArray:
+    """Targets of a regression as columns (n, k).
+
+    Raises
+    ------
+    TypeError
+        If `y` does not hold numbers.
+    ValueError
+        If a number is beyond the range of `dtype`.
+    """
+    if getattr(y, "dtype", np.dtype(object)).kind not in "biufO" or hasattr(y, "tocsr"):
+        kind = "a sparse matrix" if hasattr(y, "tocsr") else f"an array of {y.dtype}"
+        raise TypeError(f"y is {kind}; a regressor needs a dense array of real numbers.")
+    try:
+        targets = as_columns(np.asarray(y, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"y is no array of numbers, which a regressor needs: {error}.") from None
+    largest = float(np.abs(targets).max())
+    if not largest < np.sqrt(np.finfo(dtype).max):
+        raise ValueError(
+            f"y holds {largest:.3g} in absolute value, beyond the range of {np.dtype(dtype).name}; "
+            "scale the targets, for instance by sklearn.compose.TransformedTargetRegressor."
+        )
+    return targets.astype(dtype)
 
 
 def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:

@@ -2,5 +2,6 @@
 
 from ._classifier import NTKClassifier
 from ._classifier_cv import NTKClassifierCV
+from ._regressor import NTKRegressor
 
-__all__ = ["NTKClassifier", "NTKClassifierCV"]
+__all__ = ["NTKClassifier", "NTKClassifierCV", "NTKRegressor"]
