@@ -7,7 +7,7 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skntk import NTKClassifier, NTKClassifierCV
+from skntk import NTKClassifier, NTKClassifierCV, NTKRegressor
 
 VARIANTS = [
     NTKClassifier(),
@@ -16,7 +16,11 @@ VARIANTS = [
     NTKClassifier(alpha=0.1),
     NTKClassifier(kernel="two_layer"),
     NTKClassifier(solver="cg", alpha=0.1),
+    NTKClassifier(class_weight="balanced", alpha=0.1),
     NTKClassifierCV(),
+    NTKRegressor(),
+    NTKRegressor(time=1.0),
+    NTKRegressor(solver="cg", alpha=0.1),
 ]
 
 # Several checks fit duplicate samples, of which the classifier rightly warns.

@@ -15,8 +15,14 @@ from .._utils.fit_progress import FitProgress
 from .._utils.targets import classify, encode_targets, one_hot_or_sign
 from .._utils.validation import check_real, check_ridge, check_table
 from .._utils.warnings import warn_user
+from .._utils.weights import (
+    check_class_weight,
+    check_sample_weight,
+    class_sample_weight,
+    positive,
+)
 from ..kernels import NeuralTangentKernel
-from ..solvers import ill_conditioned
+from ..solvers import Weighting, ill_conditioned
 from ._kernel_machine import KernelClassifierMixin
 from ._leave_one_out import LeaveOneOut, LeaveOneOutMachine
 from ._training_spectrum import training_spectrum
@@ -36,6 +42,10 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
     where that has no inverse, its limit. At a finite time, :math:`\phi_t` is a sum of such
     resolvents, and the result as exact (`skntk.infinite._leave_one_out`).
 
+    As in `RidgeCV`, a sample is left out with all its weight, and the scores are weighted means.
+    So a weight of 2 is not quite two equal samples here, one of which would stay when the other is
+    left out.
+
     Parameters
     ----------
     kernel : str or NeuralTangentKernel, default="fc2"
@@ -49,6 +59,8 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         accuracy: every sample is attacked at the machine trained without it.
     n_jobs : int, default=None
         Joblib workers that share the Gram matrix.
+    class_weight : dict, "balanced" or None, default=None
+        As of `NTKClassifier`. "balanced" counts all samples, the one left out included.
 
     Attributes
     ----------
@@ -61,9 +73,9 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     X_fit_ : ndarray of shape (n, d) or None
-        Training inputs; None if the kernel is precomputed.
+        Training inputs of positive weight; None if the kernel is precomputed.
     dual_coef_ : ndarray of shape (n, k)
-        Dual coefficients at the choice, on all samples.
+        Dual coefficients at the choice, on all samples; as of `NTKClassifier`.
     kernel_ : NeuralTangentKernel or None
         The kernel; None if it is precomputed.
     n_features_in_ : int
@@ -93,15 +105,19 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         times: ArrayLike = (np.inf,),
         attack: Any = None,
         n_jobs: int | None = None,
+        class_weight: Any = None,
     ) -> None:
         self.kernel = kernel
         self.alphas = alphas
         self.times = times
         self.attack = attack
         self.n_jobs = n_jobs
+        self.class_weight = class_weight
 
     @with_callbacks
-    def fit(self, X: ArrayLike, y: ArrayLike) -> NTKClassifierCV:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> NTKClassifierCV:
         """Score every candidate and fit the best one on all samples.
 
         Parameters
@@ -110,6 +126,8 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
             Training inputs; with a precomputed kernel, the (n, n) Gram matrix.
         y : array-like of shape (n,)
             Labels of any type.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples in the loss and in the scores, 0 or more. If None, all are 1.
 
         Returns
         -------
@@ -118,21 +136,29 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         Raises
         ------
         ValueError
-            For wrong parameters, inputs that are not finite, or a single class.
+            For wrong parameters, inputs that are not finite, a single class, negative weights,
+            or a class without a positive weight.
         MemoryError
             If the Gram matrix and its eigenvectors would not fit.
         """
         alphas = _check_candidates("alphas", self.alphas)
         times = _check_candidates("times", self.times, allow_inf=True)
         self._check_attack()
+        check_class_weight(self.class_weight)
         self.__dict__.pop("dual_coef_", None)
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         for alpha in alphas:
             check_ridge(alpha, X.dtype)
         self.classes_, indices = encode_targets(y)
-        targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
-        self._set_kernel(X)
+        targets = one_hot_or_sign(indices, len(self.classes_), np.dtype(np.float64))
+        weights = check_sample_weight(sample_weight, X)
+        weights = class_sample_weight(self.class_weight, self.classes_, indices, weights)
+        kept = positive(weights)
+        X = self._set_kernel(X, kept)
+        if kept is not None and weights is not None:
+            targets, indices, weights = targets[kept], indices[kept], weights[kept]
+        weighting = Weighting.from_weights(weights, np.float64)
         progress = FitProgress(self, n_stages=3)
         spectrum = training_spectrum(
             self._expansion(),
@@ -143,23 +169,24 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
             remedy="use fewer samples or float32 input",
             n_jobs=self.n_jobs,
             progress=progress,
+            weighting=weighting,
         )
-        held_out = LeaveOneOut(spectrum, targets)
+        held_out = LeaveOneOut(spectrum, targets, weighting)
         scores = []
         with progress.stage("score", len(alphas) * len(times)) as on_step:
             for alpha, time in product(alphas, times):
                 if self.attack is None:
-                    score = (classify(held_out.outputs(time, alpha)) == indices).mean()
+                    right = classify(held_out.outputs(time, alpha)) == indices
                 else:
-                    score = self._robust_score(held_out, indices, time, alpha)
-                scores.append(float(score))
+                    right = self._withstood(held_out, indices, time, alpha)
+                scores.append(float(np.average(right, weights=weights)))
                 on_step()
         self.scores_ = np.reshape(scores, (len(alphas), len(times)))
         best = np.unravel_index(np.argmax(self.scores_), self.scores_.shape)
         self.alpha_, self.time_ = alphas[best[0]], times[best[1]]
         self.best_score_ = float(self.scores_[best])
-        coefficients = spectrum.coefficients(targets, self.time_, self.alpha_)
-        self.dual_coef_ = coefficients.astype(X.dtype)
+        coefficients = held_out.whole(self.time_, self.alpha_).astype(X.dtype)
+        self.dual_coef_ = self._of_all_samples(coefficients, kept)
         progress.finish()
         if not spectrum.hides_rounding(self.time_, self.alpha_):
             warn_user(ill_conditioned(spectrum))
@@ -181,15 +208,16 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
                 "attack=None."
             )
 
-    def _robust_score(
+    def _withstood(
         self, held_out: LeaveOneOut, indices: NDArray, time: float, alpha: float
-    ) -> float:
+    ) -> NDArray:
+        """Which samples (n,) the attack left right, each at the machine without it."""
         coefficients = held_out.coefficients(time, alpha).astype(self.X_fit_.dtype)
         machine = LeaveOneOutMachine(self.kernel_, self.X_fit_, coefficients, self.classes_)
         # All samples in one batch: the machine knows them by their place.
         attack = clone(self.attack).set_params(estimator=machine, batch_size=len(indices))
         result = attack.run(self.X_fit_, self.classes_[indices], epsilons=[attack.eps])
-        return float(result.report.robust_accuracy[0])
+        return ~result.success[0]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.targets import as_columns
-from ..solvers import Spectrum
+from ..solvers import Spectrum, Weighting
 
 __all__ = ["LeaveOneOut", "LeaveOneOutMachine"]
 
@@ -26,24 +26,32 @@ _LEARNT = 50
 
 
 class LeaveOneOut:
-    """Outputs and dual coefficients of the machines without a sample, at any time and ridge.
+    r"""Outputs and dual coefficients of the machines without a sample, at any time and ridge.
 
     Parameters
     ----------
     spectrum : Spectrum
-        All eigenpairs of K.
+        All eigenpairs of K, or with weights of S K S, in which a machine without sample i has
+        :math:`\sqrt{w_i}` times its output for it.
     targets : ndarray of shape (n, k)
         Y.
+    weighting : Weighting, default=None
+        S. If None, the identity.
     """
 
-    def __init__(self, spectrum: Spectrum, targets: NDArray):
-        self.spectrum, self.targets = spectrum, targets
+    def __init__(self, spectrum: Spectrum, targets: NDArray, weighting: Weighting | None = None):
+        self.spectrum, self.weighting = spectrum, weighting or Weighting()
+        self.targets = self.weighting.vectors(targets)
         self.vectors = spectrum.eigenvectors
         self.squares = np.square(self.vectors)
-        self.projections = self.vectors.T @ targets
+        self.projections = self.vectors.T @ self.targets
 
     def outputs(self, time: float, alpha: float) -> NDArray:
         """Output (n, k) for every sample of the machine trained without it."""
+        outputs, root = self._weighted_outputs(time, alpha), self.weighting.root
+        return outputs if root is None else outputs / root[:, None]
+
+    def _weighted_outputs(self, time: float, alpha: float) -> NDArray:
         self.spectrum.check_definite(time, alpha)
         if self._is_limit(time, alpha):
             return self._limit_outputs(alpha)
@@ -68,7 +76,12 @@ class LeaveOneOut:
         whole = self.vectors @ (phi[:, None] * self.projections)
         # Of machine i, sum_l V_jl V_il corrections_il.
         parts = [(self.vectors * part) @ self.vectors.T for part in corrections.swapaxes(0, 1)]
-        return whole - np.stack(parts, axis=2)
+        return self.weighting.vectors(whole - np.stack(parts, axis=2))
+
+    def whole(self, time: float, alpha: float) -> NDArray:
+        """Dual coefficients (n, k) of the machine trained on all samples."""
+        coefficients = self.spectrum.coefficients(self.targets, time, alpha)
+        return self.weighting.vectors(coefficients)
 
     def _shares(self, values: NDArray, pole: complex) -> NDArray:
         """R (n, k) of the resolvent with that ridge."""

@@ -10,7 +10,7 @@ from skntk._utils.targets import encode_targets, one_hot_or_sign
 from skntk.infinite._leave_one_out import LeaveOneOut as HeldOut
 from skntk.infinite._leave_one_out import LeaveOneOutMachine
 from skntk.kernels import FullyConnectedNTK
-from skntk.solvers import eigendecompose
+from skntk.solvers import Weighting, eigendecompose
 
 
 def samples(n_classes=3, n=24, d=4):
@@ -147,3 +147,57 @@ def test_wrong_parameters(params, error, message):
     X = X @ X.T if params.get("kernel") == "precomputed" else X
     with pytest.raises(error, match=message):
         NTKClassifierCV(**params).fit(X, y)
+
+
+WEIGHTS = np.random.default_rng(7).choice([0.0, 0.4, 1.0, 2.5], 24)
+
+
+@pytest.mark.parametrize("time", [0.1, 5.0, np.inf])
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 10.0])
+def test_weighted_outputs_and_machines_are_those_of_weighted_refits(time, alpha):
+    X, y = samples(3)
+    w = np.where(WEIGHTS > 0, WEIGHTS, 0.7)
+    S = Weighting.from_weights(w, float)
+    spectrum = eigendecompose(S.matrix(FullyConnectedNTK(1)(X)))
+    held_out = HeldOut(spectrum, np.eye(3)[y], S)
+    outputs, coefficients = held_out.outputs(time, alpha), held_out.coefficients(time, alpha)
+    for others, [i] in LeaveOneOut().split(X):
+        clf = NTKClassifier("fc1", time=time, alpha=alpha).fit(X[others], y[others], w[others])
+        assert_allclose(outputs[[i]], clf.decision_function(X[[i]]), atol=1e-8)
+        assert_allclose(coefficients[i, others], clf.dual_coef_, atol=1e-8)
+        assert_allclose(coefficients[i, i], 0, atol=1e-8)
+
+
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_weighted_scores_leave_out_samples_of_weight_0(precomputed):
+    X, y = samples(3)
+    kept = WEIGHTS > 0
+    K = FullyConnectedNTK(1)(X)
+    kernel, data = ("precomputed", K) if precomputed else ("fc1", X)
+    clf = NTKClassifierCV(kernel, alphas=[0.1, 10.0], class_weight={0: 2.0})
+    clf.fit(data, y, WEIGHTS)
+    w = WEIGHTS * np.where(y == 0, 2, 1)
+    for alpha, score in zip([0.1, 10.0], clf.scores_[:, 0], strict=True):
+        right = []
+        for i in np.flatnonzero(kept):
+            weights = np.where(np.arange(24) == i, 0, w)
+            fit = NTKClassifier("fc1", alpha=alpha).fit(X, y, weights)
+            right.append(fit.predict(X[[i]])[0] == y[i])
+        assert score == pytest.approx(np.average(right, weights=w[kept]))
+    chosen = NTKClassifier(kernel, alpha=clf.alpha_, solver="eigh").fit(data, y, w)
+    assert_allclose(clf.dual_coef_, chosen.dual_coef_, atol=1e-10)
+    assert_allclose(clf.predict(data), chosen.predict(data))
+
+
+def test_weighted_robust_scores():
+    X, y = samples(2)
+    attack = NTKAttack(None, eps=0.05, method="pgd")
+    clf = NTKClassifierCV("fc1", alphas=[0.1], attack=attack).fit(X, y, WEIGHTS)
+    kept = np.flatnonzero(WEIGHTS > 0)
+    right = []
+    for i in kept:
+        weights = np.where(np.arange(24) == i, 0, WEIGHTS)
+        fit = NTKClassifier("fc1", alpha=0.1).fit(X, y, weights)
+        result = NTKAttack(fit, eps=0.05, method="pgd").run(X[[i]], y[[i]], epsilons=[0.05])
+        right.append(not result.success[0, 0])
+    assert clf.best_score_ == pytest.approx(np.average(right, weights=WEIGHTS[kept]))
