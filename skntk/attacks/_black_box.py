@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.optional import import_for
 from .._utils.targets import as_columns
 
-__all__ = ["BlackBox", "Model", "as_black_box"]
+__all__ = ["BlackBox", "Model", "as_black_box", "check_classifies"]
 
 
 class Model(Protocol):
@@ -80,6 +81,7 @@ def as_black_box(estimator: Any) -> BlackBox:
     TypeError
         If it has no outputs, or no classes.
     """
+    check_classifies(estimator)
     if hasattr(estimator, "__sklearn_tags__"):
         check_is_fitted(estimator)
     has_outputs = hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")
@@ -90,3 +92,13 @@ def as_black_box(estimator: Any) -> BlackBox:
             "needs a classifier with classes_ and decision_function or predict_proba."
         )
     return BlackBox(estimator)
+
+
+def check_classifies(estimator: Any) -> None:
+    """Raise TypeError for a regressor, whose predictions have no classes to leave."""
+    if hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator):
+        raise TypeError(
+            f"estimator={type(estimator).__name__} is a regressor; attacks change predicted "
+            "classes. Attack a classifier, such as NTKClassifier, or differentiate a regressor by "
+            "its own input_vjp."
+        )

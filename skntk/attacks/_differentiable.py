@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.targets import as_columns
 from ._affine import affine_pullback
+from ._black_box import check_classifies
 from ._composites import FrozenPart, transformed
 
 __all__ = ["DifferentiableClassifier", "DifferentiableModel", "Linearization", "as_differentiable"]
@@ -147,8 +148,9 @@ def as_differentiable(estimator: Any) -> DifferentiableModel:
     NotFittedError
         If it is a scikit-learn estimator that is not fitted.
     TypeError
-        If it has no input gradient, or a step in front of it has none.
+        If it is a regressor, it has no input gradient, or a step in front of it has none.
     """
+    check_classifies(estimator)
     if hasattr(estimator, "__sklearn_tags__"):
         check_is_fitted(estimator)
     steps: list[tuple[str, Any]] = []

@@ -112,8 +112,8 @@ def ill_conditioned(spectrum: Spectrum, *, has_ridge: bool = True) -> LinAlgWarn
         f"The Gram matrix is ill-conditioned: {np.sum(~resolved)} of its {len(values)} "
         f"eigenvalues are below rounding error ({floor:.1e}) and were left out; the condition "
         f"number of the rest is {condition:.1e}. Likely causes: (a) duplicate or collinear "
-        f"samples, (b) float32 input, (c) few features. {ridge} distinct samples or float64 "
-        "input."
+        f"samples, (b) float32 input, (c) few features, (d) weights "
+        f"of samples that differ widely. {ridge} distinct samples or float64 input."
     )
 
 

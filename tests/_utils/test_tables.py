@@ -11,6 +11,7 @@ from skntk import (
     NTKAttack,
     NTKClassifier,
     NTKClassifierCV,
+    NTKRegressor,
     RobustFeatureSelector,
     SpectralFeatureDecomposer,
 )
@@ -22,7 +23,13 @@ pa = pytest.importorskip("pyarrow")
 
 X = gaussian(20, 4)
 Y = (X[:, 0] > 0).astype(int)
-ESTIMATORS = [NTKClassifier, NTKClassifierCV, SpectralFeatureDecomposer, RobustFeatureSelector]
+ESTIMATORS = [
+    NTKClassifier,
+    NTKClassifierCV,
+    NTKRegressor,
+    SpectralFeatureDecomposer,
+    RobustFeatureSelector,
+]
 
 
 class DataLoader:
