@@ -8,6 +8,7 @@ from helpers import gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import make_blobs
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import cross_validate
@@ -222,3 +223,19 @@ def test_boosting():
     X, y = gaussian(40, 4), (gaussian(40, 1, seed=2)[:, 0] > 0).astype(int)
     boosted = AdaBoostClassifier(NTKClassifier("fc1", alpha=20.0), n_estimators=3).fit(X, y)
     assert len(boosted.estimators_) > 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("solver", ["auto", "eigh", "cg"])
+def test_the_accuracy_that_scikit_learn_asks_of_a_classifier(solver, n_classes):
+    """Its own check leaves out the machine that fits every label; see `__sklearn_tags__`."""
+    X, y = make_blobs(n_samples=300, centers=n_classes, random_state=0, cluster_std=0.1)
+    X = StandardScaler().fit_transform(X)
+    clf = NTKClassifier(solver=solver, random_state=0).fit(X, y)
+    assert clf.score(X, y) > 0.83
+
+
+def test_class_weights_have_an_effect_with_a_ridge():
+    X, y = make_blobs(centers=2, random_state=0, cluster_std=20)
+    clf = NTKClassifier(alpha=1.0, class_weight={0: 1000, 1: 1e-4}).fit(X, y)
+    assert (clf.predict(X) == 0).mean() > 0.87
