@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import copy
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._utils.memory import check_memory
 from .._utils.precision import as_float_matrix, common_dtype
+from ._parameters import Parameters
 
 __all__ = ["NeuralTangentKernel", "Pullback"]
 
@@ -25,7 +26,7 @@ Places = tuple[tuple[str, int], tuple[str, int]]
 _WHOLE: Places = (("X", 0), ("Z", 0))
 
 
-class NeuralTangentKernel(ABC):
+class NeuralTangentKernel(Parameters, ABC):
     r"""Base class of all kernels :math:`\Theta(x, z)`.
 
     A new kernel is best derived from `PairNTK`, which requires one function of a pair of samples.
@@ -36,6 +37,12 @@ class NeuralTangentKernel(ABC):
 
     #: Samples on each side of a block in which a large Gram matrix is computed.
     block_size = 2048
+
+    #: Which kernel of the network is computed: "ntk", or "nngp" in a copy that `nngp` makes.
+    _kind = "ntk"
+
+    #: Whether the class computes both.
+    _has_nngp = False
 
     def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
         """Gram matrix between two sets of points.
@@ -61,6 +68,51 @@ class NeuralTangentKernel(ABC):
             If the matrix would not fit in memory.
         """
         return self._block(X, Z)
+
+    def nngp(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
+        r"""Covariance of the network's outputs at initialisation, its NNGP kernel.
+
+        An infinitely wide network with random weights is a Gaussian process; this is its
+        covariance function,
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Left inputs.
+        Z : array-like of shape (m, d), default=None
+            Right inputs. If None, `X` is used: each pair is then computed once, and the
+            result is exactly symmetric.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n, m)
+            float32 if both inputs are float32, else float64.
+
+        Raises
+        ------
+        TypeError
+            If the kernel is not that of an infinitely wide network in closed form.
+        ValueError, MemoryError
+            As for a call of the kernel.
+
+        References
+        ----------
+        Lee, Bahri, Novak, Schoenholz, Pennington and Sohl-Dickstein, "Deep Neural Networks as
+        Gaussian Processes", ICLR 2018.
+        """
+        return self._as_nngp()._block(X, Z)
+
+    def _as_nngp(self) -> NeuralTangentKernel:
+        """Copy of the kernel that computes the NNGP kernel wherever this one computes the NTK."""
+        if not self._has_nngp:
+            raise TypeError(
+                f"{type(self).__name__} has no NNGP kernel, the covariance of an infinitely wide "
+                "network at initialisation; FullyConnectedNTK, ConvolutionalNTK, TwoLayerNTK and "
+                "StaxNTK have one, and so have sums and multiples of them."
+            )
+        other = copy.copy(self)
+        other._kind = "nngp"
+        return other
 
     def _block(self, X: ArrayLike, Z: ArrayLike | None, places: Places = _WHOLE) -> NDArray:
         """Gram matrix of samples that are part of larger sets.
@@ -174,10 +226,10 @@ class NeuralTangentKernel(ABC):
     def _vjp(self, X: NDArray, Z: NDArray, W: NDArray) -> NDArray:
         return self._linearize(X, Z)[1](W)
 
-    def check_parameters(self, n_features: int) -> None:  # noqa: B027, for those without any
+    def check_parameters(self, n_features: int) -> None:
         """Raise for an invalid parameter; called before any work. By default, check nothing."""
 
-    def prepare(self) -> None:  # noqa: B027, for those with nothing to draw
+    def prepare(self) -> None:
         """Draw random quantities; called once, before the kernel is copied to workers."""
 
     #: Last remedy that the error about values that are not finite names.
@@ -192,6 +244,7 @@ class NeuralTangentKernel(ABC):
             return values
         largest = max(float(np.abs(array).max()) for array in (X, Z) if array is not None)
         name = textwrap.shorten(repr(self), 200, placeholder="...)")
+        name += " at initialisation (NNGP)" if self._kind == "nngp" else ""
         precision = "pass float64 inputs, " if values.dtype == np.float32 else ""
         raise ValueError(
             f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples"
@@ -212,25 +265,6 @@ class NeuralTangentKernel(ABC):
             )
         dtype = common_dtype(X, Z)
         return X.astype(dtype, copy=False), Z.astype(dtype, copy=False)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's parameters by name, as scikit-learn expects."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_params(self, **params: Any) -> NeuralTangentKernel:
-        """Set constructor parameters by name and return the kernel itself."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(
-                    f"{type(self).__name__} has no parameter {name!r}; it has {sorted(known)}."
-                )
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 def _where(wrong: NDArray, X: NDArray, Z: NDArray | None, places: Places) -> str:

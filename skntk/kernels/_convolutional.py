@@ -61,6 +61,7 @@ class ConvolutionalNTK(TiledNTK):
     (2, 2)
     """
 
+    _has_nngp = True
     _if_not_finite = "lower weight_std or depth"
 
     def __init__(
@@ -86,7 +87,7 @@ class ConvolutionalNTK(TiledNTK):
         diagonal = np.empty(len(X), X.dtype)
         for rows, x in self._blocks(X):
             with own_precision():
-                values = np.asarray(_self_kernel(self.depth, x, *self._scalars(X)))
+                values = np.asarray(_self_kernel(self.depth, self._kind, x, *self._scalars(X)))
             diagonal[rows] = values[: rows.stop - rows.start]
         return diagonal
 
@@ -98,10 +99,12 @@ class ConvolutionalNTK(TiledNTK):
         return np.ascontiguousarray(block.T).reshape(*self.image_shape, -1)
 
     def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
-        return _tile(self.depth, _may_be_opposite(x, z), x, z, *self._scalars(x))
+        return _tile(self.depth, self._kind, _may_be_opposite(x, z), x, z, *self._scalars(x))
 
     def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> jax.Array:
-        return _tile_vjp(self.depth, _may_be_opposite(x, z), x, z, weights, *self._scalars(x))
+        return _tile_vjp(
+            self.depth, self._kind, _may_be_opposite(x, z), x, z, weights, *self._scalars(x)
+        )
 
     def _scalars(self, X: NDArray) -> tuple[np.floating, ...]:
         """Variances of weights and biases, and the 1 that `computed_once` divides by."""
@@ -116,9 +119,10 @@ def _may_be_opposite(x: NDArray, z: NDArray) -> bool:
     return bool(x.min() < 0 or z.min() < 0)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _tile(
     depth: int,
+    kind: str,
     signed: bool,
     x: jax.Array,
     z: jax.Array,
@@ -127,18 +131,21 @@ def _tile(
     one: jax.Array,
 ) -> jax.Array:
     with with_one(one):
-        return _network(depth, signed, x[..., :, None], z[..., None, :], w, b)
-
-
-@partial(jax.jit, static_argnums=0)
-def _self_kernel(depth: int, x: jax.Array, w: jax.Array, b: jax.Array, one: jax.Array) -> jax.Array:
-    with with_one(one):
-        return _network(depth, False, x, x, w, b)
+        return _network(depth, kind, signed, x[..., :, None], z[..., None, :], w, b)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
+def _self_kernel(
+    depth: int, kind: str, x: jax.Array, w: jax.Array, b: jax.Array, one: jax.Array
+) -> jax.Array:
+    with with_one(one):
+        return _network(depth, kind, False, x, x, w, b)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _tile_vjp(
     depth: int,
+    kind: str,
     signed: bool,
     x: jax.Array,
     z: jax.Array,
@@ -148,7 +155,7 @@ def _tile_vjp(
     one: jax.Array,
 ) -> jax.Array:
     def tile(x: jax.Array) -> jax.Array:
-        return _network(depth, signed, x[..., :, None], z[..., None, :], w, b)
+        return _network(depth, kind, signed, x[..., :, None], z[..., None, :], w, b)
 
     with with_one(one):
         _, vjp = jax.vjp(tile, x)
@@ -156,13 +163,13 @@ def _tile_vjp(
 
 
 def _network(
-    depth: int, signed: bool, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array
+    depth: int, kind: str, signed: bool, x: jax.Array, z: jax.Array, w: jax.Array, b: jax.Array
 ) -> jax.Array:
     """Kernel of images (H, W, C, ...) that broadcast against each other.
 
     `distance` is the squared distance between the features of two pixels, `q_x` and `q_z` are
     their squared norms and `t` is the tangent kernel so far. `signed` says whether pixels may be
-    opposite.
+    opposite, and `kind` which kernel is the result.
     """
     # Without a bias the kernel is homogeneous, so images are scaled to unit norm. Parallel
     # images then have distance 0 too, where a difference of two norms would cancel.
@@ -182,7 +189,8 @@ def _network(
         distance, k0 = _relu(distance, opposite, q_x, q_z)
         t, q_x, q_z = k0 * t, q_x / 2, q_z / 2
     s = (q_x + q_z - distance) / 2
-    return (w * (s + t) + b).mean(axis=(0, 1)) * length_x * length_z
+    total = s if kind == "nngp" else s + t
+    return (w * total + b).mean(axis=(0, 1)) * length_x * length_z
 
 
 def _length(images: jax.Array) -> jax.Array:

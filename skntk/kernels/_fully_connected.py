@@ -51,6 +51,7 @@ class FullyConnectedNTK(RotationInvariantNTK):
            [0.31830989, 2.        ]])
     """
 
+    _has_nngp = True
     _if_not_finite = "lower weight_std or depth"
 
     def __init__(self, depth: int = 1, *, weight_std: float = 2**0.5, bias_std: float = 0.1):
@@ -65,16 +66,17 @@ class FullyConnectedNTK(RotationInvariantNTK):
 
     def pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
         parameters = (self.weight_std**2, self.bias_std**2, float(n_features))
-        return _network_of_depth(int(self.depth)), parameters
+        return _network_of_depth(int(self.depth), self._kind), parameters
 
 
 @cache
-def _network_of_depth(depth: int) -> Callable:
-    return partial(_network, depth)
+def _network_of_depth(depth: int, kind: str) -> Callable:
+    return partial(_network, depth, kind)
 
 
 def _network(
     depth: int,
+    kind: str,
     versine: jax.Array,
     coversine: jax.Array,
     x_norm: jax.Array,
@@ -83,7 +85,7 @@ def _network(
     b: jax.Array,
     d: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Recursion over layers of S, T and their derivatives.
+    """Recursion over layers of S (the NNGP kernel), T (the NTK) and their derivatives.
 
     A layer first adds the bias as one more coordinate, then maps the angle. Names that end in
     `by_product` are derivatives with respect to S_0, those in `by_square` with respect to q_0(x).
@@ -119,6 +121,8 @@ def _network(
         angle = Angle(versine)
         s = x.norm * z.norm * angle.cos
         t = s + w * k0 * t
+    if kind == "nngp":
+        return s, s_by_product * w / d, s_by_square * w / d
     return t, t_by_product * w / d, t_by_square * w / d
 
 

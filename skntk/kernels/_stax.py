@@ -61,6 +61,7 @@ class StaxNTK(TiledNTK):
     True
     """
 
+    _has_nngp = True
     _if_not_finite = (
         "replace the layer that gives NaN (RectifiedMonomial of a degree above 1 does where its "
         "angles are rounded), or lower W_std"
@@ -87,7 +88,7 @@ class StaxNTK(TiledNTK):
     def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:
         X, Z = super()._validate(X, Z)
         shape = (max(2, self._tile_size(X)), *self._sample_shape(X.shape[1]))
-        _check_pairwise(self._kernel_fn(), shape, X.dtype)
+        _check_pairwise(self._kernel_fn(), self._kind, shape, X.dtype)
         return X, Z
 
     def _kernel_fn(self) -> Callable:
@@ -118,11 +119,11 @@ class StaxNTK(TiledNTK):
 
     def _tile(self, x: NDArray, z: NDArray) -> jax.Array:
         with _settings():
-            return _tile(self._kernel_fn(), x, z)
+            return _tile(self._kernel_fn(), self._kind, x, z)
 
     def _tile_vjp(self, x: NDArray, z: NDArray, weights: NDArray) -> jax.Array:
         with _settings():
-            return _tile_vjp(self._kernel_fn(), x, z, weights)
+            return _tile_vjp(self._kernel_fn(), self._kind, x, z, weights)
 
 
 #: The kernel function of each factory. It is made once, since it keys the compilation cache.
@@ -175,7 +176,7 @@ def _check_shape(kernel_fn: Callable[..., Any], sample_shape: tuple[int, ...]) -
 
 @lru_cache
 def _check_pairwise(
-    kernel_fn: Callable[..., Any], tile_shape: tuple[int, ...], dtype: np.dtype
+    kernel_fn: Callable[..., Any], kind: str, tile_shape: tuple[int, ...], dtype: np.dtype
 ) -> None:
     """Raise ValueError if the kernel of a pair depends on the samples around it.
 
@@ -185,7 +186,7 @@ def _check_pairwise(
     z = x.copy()
     z[-1] *= 2  # neural_tangents now sees two sets of samples in place of one
     with _settings():
-        alone, beside = (np.asarray(_tile(kernel_fn, x, other))[0, 0] for other in (x, z))
+        alone, beside = (np.asarray(_tile(kernel_fn, kind, x, other))[0, 0] for other in (x, z))
     if not np.isclose(alone, beside, rtol=1e-6, equal_nan=True):
         raise ValueError(
             "network has a kernel that depends on more than two samples: with itself, a sample "
@@ -194,14 +195,14 @@ def _check_pairwise(
         )
 
 
-@partial(jax.jit, static_argnums=0)
-def _tile(kernel_fn: Callable[..., Any], x: jax.Array, z: jax.Array) -> jax.Array:
-    return kernel_fn(x, z, "ntk")
+@partial(jax.jit, static_argnums=(0, 1))
+def _tile(kernel_fn: Callable[..., Any], kind: str, x: jax.Array, z: jax.Array) -> jax.Array:
+    return kernel_fn(x, z, kind)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 1))
 def _tile_vjp(
-    kernel_fn: Callable[..., Any], x: jax.Array, z: jax.Array, weights: jax.Array
+    kernel_fn: Callable[..., Any], kind: str, x: jax.Array, z: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    tile, vjp = jax.vjp(lambda x: kernel_fn(x, z, "ntk"), x)
+    tile, vjp = jax.vjp(lambda x: kernel_fn(x, z, kind), x)
     return vjp(weights.astype(tile.dtype))[0].reshape(len(x), -1)

@@ -18,6 +18,11 @@ class TwoLayerNTK(RotationInvariantNTK):
 
     with :math:`\theta` the angle between x and z. It has no parameters.
 
+    Notes
+    -----
+    `nngp` is for initial weights W of variance 1; variance :math:`s^2` multiplies it by
+    :math:`s^2`. The tangent kernel does not depend on that variance.
+
     Examples
     --------
     >>> import numpy as np
@@ -27,8 +32,10 @@ class TwoLayerNTK(RotationInvariantNTK):
            [0. , 0.5]])
     """
 
+    _has_nngp = True
+
     def pair_function(self, n_features: int) -> tuple[PairFunction, tuple[float, ...]]:
-        return _two_layer, ()
+        return (_covariance if self._kind == "nngp" else _two_layer), ()
 
 
 def _two_layer(
@@ -40,3 +47,14 @@ def _two_layer(
     slope = angle.cos * inverse_sine(angle) / (2 * np.pi)
     product = x_norm * z_norm * angle.cos
     return product * k0, k0 + slope, -product * slope * safe_inverse(x_norm**2) / 2
+
+
+def _covariance(
+    versine: jax.Array, coversine: jax.Array, x_norm: jax.Array, z_norm: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Covariance E[relu(w x) relu(w z)] over normal w, with its derivatives."""
+    angle = Angle(versine, coversine)
+    scale = x_norm * z_norm
+    by_square = angle.sin * z_norm * safe_inverse(x_norm) / (4 * np.pi)
+    value = scale * (angle.sin + angle.supplement * angle.cos) / (2 * np.pi)
+    return value, angle.supplement / (2 * np.pi), by_square
