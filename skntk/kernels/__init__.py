@@ -1,6 +1,7 @@
 """Neural tangent kernels: Gram matrices and closed-form input gradients."""
 
 from ._base import NeuralTangentKernel
+from ._composition import ProductKernel, ScaledKernel, SumKernel
 from ._convolutional import ConvolutionalNTK
 from ._empirical import EmpiricalNTK
 from ._fully_connected import FullyConnectedNTK
@@ -16,7 +17,10 @@ __all__ = [
     "FullyConnectedNTK",
     "NeuralTangentKernel",
     "PairNTK",
+    "ProductKernel",
+    "ScaledKernel",
     "StaxNTK",
+    "SumKernel",
     "TwoLayerNTK",
     "load_neural_tangents",
     "resolve_kernel",

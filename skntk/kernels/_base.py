@@ -6,6 +6,7 @@ import copy
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,16 @@ from .._utils.memory import check_memory
 from .._utils.precision import as_float_matrix, common_dtype
 from ._parameters import Parameters
 
-__all__ = ["NeuralTangentKernel", "Pullback"]
+__all__ = ["OPERATIONS", "NeuralTangentKernel", "Pullback"]
 
 #: Maps weights (..., n, m) to the input gradient (..., n, d).
 Pullback = Callable[[NDArray], NDArray]
 
 #: What samples on either side of a kernel come from, and the row of the first of them there.
 Places = tuple[tuple[str, int], tuple[str, int]]
+
+#: What the operators make of kernels; entered by `_composition`, which imports this module.
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {}
 
 _WHOLE: Places = (("X", 0), ("Z", 0))
 
@@ -38,14 +42,24 @@ class NeuralTangentKernel(Parameters, ABC):
     #: Samples on each side of a block in which a large Gram matrix is computed.
     block_size = 2048
 
+    #: Matrices that `linearize` holds: the kernel and its two derivatives.
+    _n_matrices = 3
+
+    #: Makes NumPy's numbers leave a multiplication to the kernel.
+    __array_ufunc__ = None
+
     #: Which kernel of the network is computed: "ntk", or "nngp" in a copy that `nngp` makes.
     _kind = "ntk"
 
     #: Whether the class computes both.
     _has_nngp = False
 
-    def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
+    def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> Any:
         """Gram matrix between two sets of points.
+
+        Two vectors are a pair of points, for scikit-learn's estimators that take a callable
+        (`KernelPCA`, `KernelRidge`, `Nystroem`, `SpectralClustering`, `pairwise_kernels`) and
+        call it once a pair. A precomputed Gram matrix is much faster.
 
         Parameters
         ----------
@@ -57,7 +71,7 @@ class NeuralTangentKernel(Parameters, ABC):
 
         Returns
         -------
-        gram : ndarray of shape (n, m)
+        gram : ndarray of shape (n, m), or float for a pair of points
             float32 if both inputs are float32, else float64.
 
         Raises
@@ -67,7 +81,22 @@ class NeuralTangentKernel(Parameters, ABC):
         MemoryError
             If the matrix would not fit in memory.
         """
+        if Z is not None and _is_point(X) and _is_point(Z):
+            return float(self._block(np.asarray(X)[None], np.asarray(Z)[None])[0, 0])
         return self._block(X, Z)
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, NeuralTangentKernel):
+            return NotImplemented
+        return OPERATIONS["+"](self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, NeuralTangentKernel):
+            return OPERATIONS["*"](self, other)
+        return OPERATIONS["scale"](self, other) if isinstance(other, Real) else NotImplemented
+
+    def __rmul__(self, other: Any) -> Any:
+        return self * other
 
     def nngp(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray:
         r"""Covariance of the network's outputs at initialisation, its NNGP kernel.
@@ -209,7 +238,7 @@ class NeuralTangentKernel(Parameters, ABC):
             called any number of times.
         """
         X, right = self._validate(X, Z)
-        _check_gram_memory(X, right, n_matrices=3)  # the kernel and its two derivatives
+        _check_gram_memory(X, right, n_matrices=self._n_matrices)
         with np.errstate(all="ignore"):
             gram, pullback = self._linearize(X, right)
             return self._finite(gram, X, right), np.errstate(all="ignore")(pullback)
@@ -265,6 +294,13 @@ class NeuralTangentKernel(Parameters, ABC):
             )
         dtype = common_dtype(X, Z)
         return X.astype(dtype, copy=False), Z.astype(dtype, copy=False)
+
+
+def _is_point(x: Any) -> bool:
+    """Whether an input is one vector of numbers instead of a table."""
+    if isinstance(x, list | tuple):
+        return len(x) > 0 and all(isinstance(value, Real) for value in x)
+    return getattr(x, "ndim", None) == 1
 
 
 def _where(wrong: NDArray, X: NDArray, Z: NDArray | None, places: Places) -> str:

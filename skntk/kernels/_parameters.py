@@ -74,7 +74,7 @@ def _equal(a: Any, b: Any) -> bool:
     if a is b:
         return True
     (mine, structure), (others, other) = jax.tree.flatten(a), jax.tree.flatten(b)
-    return bool(structure == other) and all(map(_equal_leaves, mine, others))
+    return structure == other and all(map(_equal_leaves, mine, others))  # type: ignore[operator]
 
 
 def _equal_leaves(a: Any, b: Any) -> bool:
