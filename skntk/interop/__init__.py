@@ -1,6 +1,6 @@
 """Bridges between this package and other toolboxes."""
 
-from ._bridges import from_jax, from_torch, to_art, to_torch
+from ._bridges import from_jax, from_torch, to_art, to_jax, to_torch
 from ._function_classifier import FunctionClassifier
 
-__all__ = ["FunctionClassifier", "from_jax", "from_torch", "to_art", "to_torch"]
+__all__ = ["FunctionClassifier", "from_jax", "from_torch", "to_art", "to_jax", "to_torch"]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from .._utils.optional import import_for
 from ._function_classifier import FunctionClassifier
 
-__all__ = ["from_jax", "from_torch", "to_art", "to_torch"]
+__all__ = ["from_jax", "from_torch", "to_art", "to_jax", "to_torch"]
 
 
 def from_jax(function: Callable, *, classes: ArrayLike, n_features: int) -> FunctionClassifier:
@@ -82,6 +82,56 @@ def from_torch(
     return FunctionClassifier(
         bridge.outputs, bridge.vjp, classes=classes, n_features=bridge.n_features
     )
+
+
+def to_jax(estimator: Any) -> Callable:
+    """Outputs of a fitted kernel machine as a JAX function of its inputs.
+
+    Parameters
+    ----------
+    estimator : NTKClassifier, SpectralFeatureDecomposer or RobustFeatureSelector
+        Fitted, with a kernel that has a JAX function (see `as_jax` of the kernels).
+
+    Returns
+    -------
+    function : callable
+        From x (d,) or (m, d) to the values of `decision_function`: for two classes a number or
+        (m,), else (k,) or (m, k). It can be compiled, mapped and differentiated, and computes in
+        float64 only where JAX does (``jax_enable_x64``).
+
+    Raises
+    ------
+    TypeError
+        If the estimator is no kernel machine, or its kernel has no JAX function.
+    ValueError
+        If the kernel is precomputed, or lies between all outputs of a network.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import numpy as np
+    >>> from skntk import NTKClassifier
+    >>> from skntk.interop import to_jax
+    >>> X = np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> function = to_jax(NTKClassifier("fc1").fit(X, [0, 1]))
+    >>> jax.grad(function)(X[0]).shape
+    (2,)
+    """
+    from ._jax import kernel_machine
+
+    if not hasattr(estimator, "dual_coef_") or not hasattr(estimator, "kernel_"):
+        raise TypeError(
+            f"estimator={estimator!r} is no fitted kernel machine; give a fitted NTKClassifier, "
+            "SpectralFeatureDecomposer or RobustFeatureSelector. Of a pipeline, give the last step."
+        )
+    if estimator.kernel_ is None:
+        raise ValueError(
+            "kernel='precomputed' leaves no inputs to be a function of; fit with a kernel from "
+            "skntk.kernels."
+        )
+    if getattr(estimator, "multi_output", False):
+        raise ValueError("multi_output=True has no JAX function; fit with multi_output=False.")
+    return kernel_machine(estimator.kernel_.as_jax(), estimator.X_fit_, estimator.dual_coef_)
 
 
 def to_torch(estimator: Any, *, input_shape: tuple[int, ...] | None = None) -> Any:

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.blocks import padded_blocks
 from .._utils.precision import own_precision
 
-__all__ = ["JaxFunction"]
+__all__ = ["JaxFunction", "kernel_machine"]
 
 
 class JaxFunction:
@@ -48,3 +49,21 @@ def _outputs(function: Callable, x: jax.Array) -> Any:
 def _vjp(function: Callable, x: jax.Array, cotangents: jax.Array) -> Any:
     outputs, pullback = jax.vjp(function, x)
     return pullback(cotangents.astype(outputs.dtype))[0]
+
+
+def kernel_machine(kernel: Callable, X_fit: NDArray, coefficients: NDArray) -> Callable:
+    """Function of x (d,) or (m, d): sums over samples of kernel values times coefficients."""
+    rows = jax.vmap(jax.vmap(kernel, (None, 0)), (0, None))
+
+    def function(x: Any) -> jax.Array:
+        x = jnp.asarray(x)
+        if x.ndim not in (1, 2) or x.shape[-1] != X_fit.shape[1]:
+            raise ValueError(
+                f"x has shape {x.shape}; give one point, ({X_fit.shape[1]},), or several, "
+                f"(m, {X_fit.shape[1]})."
+            )
+        outputs = rows(jnp.atleast_2d(x), X_fit) @ coefficients
+        outputs = outputs[:, 0] if coefficients.shape[1] == 1 else outputs
+        return outputs[0] if x.ndim == 1 else outputs
+
+    return function

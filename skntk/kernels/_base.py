@@ -143,6 +143,27 @@ class NeuralTangentKernel(Parameters, ABC):
         other._kind = "nngp"
         return other
 
+    def as_jax(self) -> Callable[[Any, Any], Any]:
+        """Kernel as a JAX function of two points, which can be traced and differentiated.
+
+        Returns
+        -------
+        function : callable
+            From two points x (d,) and z (d,) to the value, in their dtype. Its gradients are
+            finite at coincident, opposite and zero points. For a Gram matrix, map it:
+            ``jax.vmap(jax.vmap(function, (None, 0)), (0, None))(X, Z)``. It does not check that
+            values are finite, and computes in float64 only where JAX does (``jax_enable_x64``).
+
+        Raises
+        ------
+        TypeError
+            If the kernel has no such function.
+        """
+        raise TypeError(
+            f"{type(self).__name__} has no JAX function of two points; use FullyConnectedNTK, "
+            "ConvolutionalNTK, TwoLayerNTK, a PairNTK, or sums, products and multiples of them."
+        )
+
     def _block(self, X: ArrayLike, Z: ArrayLike | None, places: Places = _WHOLE) -> NDArray:
         """Gram matrix of samples that are part of larger sets.
 

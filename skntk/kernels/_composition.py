@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from operator import add, mul
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,13 @@ class _Pair(_Composition):
             if Z is None and not same:
                 gram[columns, rows] = gram[rows, columns].T
         return gram
+
+    def as_jax(self) -> Callable[[Any, Any], Any]:
+        for name in ("left", "right"):
+            _check_kernel(name, getattr(self, name))
+        left, right = self.left.as_jax(), self.right.as_jax()
+        combine = add if self._ufunc is np.add else mul
+        return lambda x, z: combine(left(x, z), right(x, z))
 
     def _diag(self, X: NDArray) -> NDArray:
         return self._ufunc(self.left._diag(X), self.right._diag(X))
@@ -195,6 +204,12 @@ class ScaledKernel(_Composition):
         gram = self.kernel._gram(X, Z)
         gram *= float(self.factor)
         return gram
+
+    def as_jax(self) -> Callable[[Any, Any], Any]:
+        _check_kernel("kernel", self.kernel)
+        factor = check_real("factor", self.factor, low=0.0, strict=True)
+        function = self.kernel.as_jax()
+        return lambda x, z: factor * function(x, z)
 
     def _diag(self, X: NDArray) -> NDArray:
         return self.kernel._diag(X) * float(self.factor)

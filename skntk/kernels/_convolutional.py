@@ -7,7 +7,9 @@ between its features, not by their inner product: equal images then have distanc
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from .._utils.precision import own_precision
 from .._utils.validation import check_integer, check_real
 from ._arc_cosine import Angle, inverse_sine, relu_angle, safe_inverse
+from ._functions import as_floats
 from ._images import check_image_shape
 from ._once import computed_once, with_one
 from ._tiled import TiledNTK
@@ -82,6 +85,17 @@ class ConvolutionalNTK(TiledNTK):
         check_image_shape(self.image_shape, n_features)
         check_real("weight_std", self.weight_std, low=0.0, strict=True)
         check_real("bias_std", self.bias_std, low=0.0)
+
+    def as_jax(self) -> Callable[[Any, Any], jax.Array]:
+        def function(x: Any, z: Any) -> jax.Array:
+            x, z = as_floats(x, z)
+            self.check_parameters(len(x))
+            x, z = x.reshape(self.image_shape), z.reshape(self.image_shape)
+            scalars = (self.weight_std**2, self.bias_std**2)
+            w, b = (jnp.asarray(value, x.dtype) for value in scalars)
+            return _network(self.depth, self._kind, True, x, z, w, b)
+
+        return function
 
     def _diag(self, X: NDArray) -> NDArray:
         diagonal = np.empty(len(X), X.dtype)

@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.precision import own_precision
+from ._functions import as_floats
 from ._once import with_one
 from ._tiled import TiledNTK
 
@@ -61,6 +63,15 @@ class PairNTK(TiledNTK):
         The function is the key of the compilation cache, so return the same object at every call.
         The floats are arguments, so that other values do not cause another compilation.
         """
+
+    def as_jax(self) -> Callable[[Any, Any], jax.Array]:
+        def function(x: Any, z: Any) -> jax.Array:
+            x, z = as_floats(x, z)
+            self.check_parameters(len(x))
+            pair, floats = self.pair_function(len(x))
+            return pair(x, z, *(jnp.asarray(value, x.dtype) for value in floats))
+
+        return function
 
     def _diag(self, X: NDArray) -> NDArray:
         diagonal = np.empty(len(X), X.dtype)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .._utils.precision import precision
 from ._base import NeuralTangentKernel, Pullback
+from ._functions import as_floats, rotation_invariant
 from ._once import with_one
 from ._products import upper_products
 
@@ -51,6 +52,14 @@ class RotationInvariantNTK(NeuralTangentKernel):
 
         The function is the key of the compilation cache, so return the same object at every call.
         """
+
+    def as_jax(self) -> Callable[[Any, Any], jax.Array]:
+        def function(x: Any, z: Any) -> jax.Array:
+            x, z = as_floats(x, z)
+            self.check_parameters(len(x))
+            return rotation_invariant(*self.pair_function(len(x)))(x, z)
+
+        return function
 
     def _gram(self, X: NDArray, Z: NDArray | None) -> NDArray:
         gram = upper_products(X) if Z is None else X @ Z.T
