@@ -67,6 +67,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     input_shape : tuple of int, default=None
         Shape that a sample is given before the network sees it; None: flat. A row of (H, W, C)
         runs over height, then width, then channels; rows that look otherwise are warned of.
+        Samples of this shape are taken, too.
     loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
         "squared_error" is the mean over samples of half the squared distance to targets in
         {-1, +1} or one-hot, so that a full-batch step of learning rate eta advances
@@ -298,7 +299,6 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         y: ArrayLike,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
-        *,
         sample_weight: ArrayLike | None = None,
     ) -> FlaxClassifier:
         """Train the network.

@@ -19,6 +19,7 @@ from ..networks._function import (
     check_rowwise,
     count_outputs,
     draw_parameters,
+    flattened,
     refuse_untrainable,
 )
 from ..networks._resolve import is_trained, make_network, wrap_trained
@@ -49,7 +50,8 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
         Parameters of the network; for a Linen module, either all of its variables or its
         parameters alone. If None, they are drawn at random.
     input_shape : tuple of int, default=None
-        Shape that each sample is given before it enters the network. If None, samples stay flat.
+        Shape that each sample is given before it enters the network; calls of the kernel take
+        samples of this shape, too. If None, samples stay flat.
     n_draws : int, default=1
         Number of initialisations to average over if `params` is None.
     random_state : int, RandomState instance or None, default=None
@@ -155,6 +157,10 @@ class EmpiricalNTK(PickledByValue, NeuralTangentKernel):
             return share * sum(linear_vjp(*draw, theta, X, C) for draw, theta in machines)
 
         return share * sum(linear_outputs(*draw, theta, X) for draw, theta in machines), pullback
+
+    def _validate(self, X: ArrayLike, Z: ArrayLike | None) -> tuple[Any, Any]:
+        """Accept samples of the shape `input_shape` as well as rows."""
+        return super()._validate(*(flattened(array, self.input_shape) for array in (X, Z)))
 
     def check_parameters(self, n_features: int) -> None:
         check_integer("n_draws", self.n_draws, low=1)

@@ -52,6 +52,10 @@ class Network(Protocol):
         """Name of the network, for messages."""
 
     @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Shape that a sample is given before it enters the network; None: flat."""
+
+    @property
     def has_training_mode(self) -> bool:
         """Whether `apply_in_training` is another function than `apply`."""
 
@@ -200,12 +204,22 @@ def failed(network: Network, n_features: int, dtype: Any, error: Exception) -> V
     """Error that says why a network may not run."""
     return ValueError(
         f"module {network.name!r} fails on batches of shape (n, n_features={n_features}) in "
-        f"{np.dtype(dtype)}. Possible causes: it expects another n_features, or an input_shape; "
+        f"{np.dtype(dtype)}. Possible causes: {_of_shape(network)}it expects another n_features; "
         "its layers expect another precision (give X as float32, or set param_dtype=jnp.float64 "
         "in the layers); it needs variables that params does not hold, such as running "
-        "statistics; or it asks for random numbers or changes its variables in inference mode, "
-        "which an argument train, training, deterministic or use_running_average of its call can "
-        f"prevent. The error was: {error}"
+        "statistics; it asks for random numbers, of which there are none in inference mode, or "
+        "changes its variables there (an argument train, training, deterministic or "
+        f"use_running_average of its call tells it the mode). The error was: {error}"
+    )
+
+
+def _of_shape(network: Network) -> str:
+    """Cause of errors of layers that expect images, where they get rows."""
+    if network.input_shape is not None:
+        return ""
+    return (
+        "input_shape=None gives it rows, and a convolution or pooling needs images, such as "
+        "input_shape=(height, width, channels); "
     )
 
 
@@ -319,8 +333,9 @@ def check_rowwise(
     if np.isfinite(scale) and np.abs(together - alone).max() > 1e-3 * scale:
         raise ValueError(
             f"module {network.name!r} gives a sample other outputs in a batch than alone, so it is "
-            "not a function of one sample: it normalises over the batch, or a random layer is "
-            "active. Use LayerNorm or GroupNorm, and inference mode."
+            f"not a function of one sample. Possible causes: {_of_shape(network)}it normalises "
+            "over the batch, or a random layer is active (use LayerNorm or GroupNorm, or "
+            "BatchNorm in inference mode)."
         )
 
 

@@ -1005,7 +1005,7 @@ def test_history_of_a_fit_with_validation_samples(adversary, validation_adversar
         max_epochs=3,
         learning_rate=0.5,
         batch_size=9,
-    ).fit(X, y, X_val=X_val, y_val=y_val)
+    ).fit(X, y, X_val, y_val)
     measured = validation_adversary or adversary
     expected = {
         "test_accuracy": clf.score(X_val, y_val),
