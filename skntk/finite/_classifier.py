@@ -34,7 +34,7 @@ from ..networks._function import (
     refuse_untrainable,
 )
 from ..networks._resolve import make_network, wrap_trained
-from ..networks._training_mode import check_training_mode
+from ..networks._training_mode import check_training_mode, refuse_idle_statistics
 from ._adversarial_training import AdversarialTraining
 from ._epochs import TrainingMixin
 from ._optimizer import check_optimizer, convert_state
@@ -454,6 +454,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)
         check_outputs(network, params, constants, n_features, len(classes), X.dtype)
         check_rowwise(network, params, constants, n_features, X.dtype)
+        refuse_idle_statistics(network, constants)
         self._begin(network, params, constants, classes, random)
 
     def _begin(

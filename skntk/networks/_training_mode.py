@@ -11,7 +11,7 @@ import numpy as np
 from .._utils.precision import own_precision
 from ._function import Network, failed
 
-__all__ = ["carried", "check_training_mode", "mode_arguments"]
+__all__ = ["carried", "check_training_mode", "mode_arguments", "refuse_idle_statistics"]
 
 #: Names by which Flax and its examples tell a module its mode, and their values in training.
 _MODES = {
@@ -47,6 +47,15 @@ def carried(after: Any, before: Any) -> Any:
             "only variables that keep their shape, such as running statistics, are supported"
         )
     return jax.tree.map(lambda new, old: new.astype(old.dtype), after, before)
+
+
+def refuse_idle_statistics(network: Network, constants: Any) -> None:
+    """Raise ValueError if running statistics would stay at the values they are born with."""
+    if not network.has_training_mode and "batch_stats" in constants:
+        raise ValueError(
+            f"module {network.name!r} keeps running statistics ('batch_stats'), but is never told "
+            f"that it is trained; give its call an argument named {' or '.join(_MODES)}."
+        )
 
 
 def check_training_mode(

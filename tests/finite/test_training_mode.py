@@ -338,8 +338,15 @@ class KeepsNNX(nnx.Module):
         return self.linear(x)
 
 
+class MisnamedMode(nn.Module):
+    @nn.compact
+    def __call__(self, x, is_training=False):
+        return nn.Dense(3)(nn.BatchNorm(use_running_average=not is_training)(x))
+
+
 REFUSED = {
-    "linen": (AlwaysTraining(), "changes its variables in inference mode"),
+    "misnamed": (MisnamedMode(), "never told that it is trained; .* named train or training"),
+    "linen": (AlwaysTraining(), "changes its variables there"),
     "nnx": (AlwaysTrainingNNX, "changes its state in inference mode"),
     "counter": (Counter, "changes its state in inference mode"),
     "collects": (Collects(), "seen.*change their shape in training mode"),
@@ -351,6 +358,18 @@ REFUSED = {
 def test_other_state_is_refused(module, message):
     with pytest.raises(ValueError, match=rf"(?s)module '.*{message}"):
         classifier(module).fit(X, y)
+
+
+def test_statistics_that_are_frozen_stay_as_they_are_given():
+    variables = MisnamedMode().init(jax.random.key(0), X)
+    stats = jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"])
+    variables = {"params": variables["params"], "batch_stats": stats}
+    options = {"warm_start": True, "max_epochs": 1}
+    clf = FlaxClassifier.from_params(
+        MisnamedMode(), variables, classes=[0, 1, 2], n_features=5, **options
+    )
+    clf.fit(X, y)
+    jax.tree.map(np.testing.assert_array_equal, clf.constants_["batch_stats"], stats)
 
 
 def test_statistics_that_are_missing_are_named():
