@@ -158,13 +158,12 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
 
     The adversary of training attacks the network in inference mode, as in TRADES [1]_: this is the
     network that is evaluated, every sample is attacked on its own, and attacks leave no trace in
-    the statistics. Training mode, the other choice in use, gained nothing in [2]_.
+    the statistics. Training mode is the other choice in use.
 
     References
     ----------
     .. [1] Zhang et al., "Theoretically Principled Trade-off between Robustness and Accuracy",
        ICML 2019.
-    .. [2] Pang et al., "Bag of Tricks for Adversarial Training", ICLR 2021.
 
     Examples
     --------
