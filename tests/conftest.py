@@ -1,7 +1,9 @@
 """Settings shared by all tests. Imports neither skntk nor JAX, so collection stays light."""
 
+import gc
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,16 @@ def pytest_configure(config):
     problem = _wrong_skntk()
     if problem is not None:
         raise pytest.UsageError(problem)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_compiled_programs():
+    """Forget compiled programs before they use up the memory maps that Linux allows a process.
+
+    There are 65,530, each program takes a few, and without any left the compiler crashes.
+    """
+    yield
+    maps, jax = Path("/proc/self/maps"), sys.modules.get("jax")
+    if jax is not None and maps.exists() and maps.read_bytes().count(b"\n") > 15_000:
+        jax.clear_caches()
+        gc.collect()
