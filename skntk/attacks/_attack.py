@@ -63,10 +63,11 @@ class NTKAttack(BaseEstimator):
     method : {"fgsm", "pgd", "apgd", "square", "auto"}, default="fgsm"
         "fgsm" takes one step, "pgd" and "apgd" `max_iter`. "square" [3]_ needs no gradient: it
         changes random squares of an image, or stretches of the features if their number is no
-        image's. "auto" is the worst case of FGSM and APGD on the margin, APGD on the
-        cross-entropy from a random start, APGD toward each of the nine nearest other classes,
-        and Square, each on the samples that still stand. It goes on with no sample once it is
-        misclassified, and warns of what makes its answer doubtful.
+        image's. "auto" is the worst case of FGSM and APGD on the margin, from the sample and from a
+        random point, APGD on the cross-entropy from a random point, APGD toward each of the nine
+        nearest other classes, and Square, each on the samples that still stand. It goes on with no
+        sample once it is misclassified, nor with an ascent once no small step raises a margin that
+        is far from success, and warns of what makes its answer doubtful.
     loss : {"cross_entropy", "linear", "max_l1", "sum_delta", "margin", "dlr"}, \
             default="cross_entropy"
         What is maximised: cross-entropy of the outputs as logits (Eq. 17-21); "linear",

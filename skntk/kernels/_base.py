@@ -102,7 +102,7 @@ class NeuralTangentKernel(Parameters, ABC):
         r"""Covariance of the network's outputs at initialisation, its NNGP kernel.
 
         An infinitely wide network with random weights is a Gaussian process; this is its
-        covariance function,
+        covariance function.
 
         Parameters
         ----------

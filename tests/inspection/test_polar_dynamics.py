@@ -59,7 +59,8 @@ def test_dots_grow_along_each_path():
         display.ax_.collections, display.lines_.values(), CURVES.values(), strict=True
     ):
         np.testing.assert_array_equal(dots.get_offsets(), np.stack([angle, radius], axis=1))
-        assert (np.diff(dots.get_sizes()) > 0).all()
+        sizes = dots.get_sizes()
+        assert len(sizes) == len(radius) and (np.diff(sizes) > 0).all()
         assert to_hex(dots.get_facecolor()[0]) == to_hex(line.get_color())
 
 
