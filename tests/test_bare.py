@@ -1,4 +1,4 @@
-"""What needs JAX alone runs without Flax, and what needs Flax says so (B14).
+"""What needs JAX alone runs without Flax, and what needs Flax says so.
 
 These tests run with and without Flax; `tox -e bare` runs them, and all others that need none,
 where it is not installed.

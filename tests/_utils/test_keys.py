@@ -102,7 +102,7 @@ def test_persistent_keys_are_of_libraries_only(value):
 
 @pytest.mark.parametrize("module", [TwoLayerReLU(8), TwoLayerReLU(8, n_outputs=None)])
 def test_modules_of_the_paper_are_their_parameters(module):
-    """B5: scikit-learn compares by joblib's hash."""
+    """Scikit-learn compares parameters by joblib's hash."""
     for same in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), module.clone()):
         assert same == module
         assert joblib.hash(same) == joblib.hash(module)

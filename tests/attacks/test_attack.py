@@ -1,4 +1,4 @@
-"""Attacks: every row A1 to A11 of the reliability table, and one clear error for bad input."""
+"""Attacks: what holds for every attack, and one clear error for bad input."""
 
 from functools import cache
 
@@ -127,7 +127,7 @@ def loss_of(clf, X, y, loss):
 
 
 def within(X_adv, X, eps, norm, n_ulp=4):
-    """A1, in the units of the longest axis if the budget differs between features."""
+    """Inside the ball, in the units of the longest axis if the budget differs between features."""
     eps = np.broadcast_to(np.asarray(eps, np.float64), X.shape[1:])
     delta = np.abs(X_adv.astype(np.float64) - X)
     largest = np.maximum(np.abs(X_adv), np.abs(X)).max(axis=1)
@@ -141,7 +141,7 @@ def within(X_adv, X, eps, norm, n_ulp=4):
     ).all()
 
 
-# A1, A2: the ball and the box
+# The ball and the box
 
 
 @given(
@@ -171,7 +171,7 @@ def test_the_result_is_in_the_ball_and_in_the_box(problem, params, eps, per_feat
 
 @given(problem=problems, params=attacks, vectors=st.booleans())
 def test_every_budget_of_a_run_is_respected(problem, params, vectors):
-    """A1 where no budget contains another: what a smaller one found may be outside."""
+    """Inside the ball where no budget contains another: what a smaller one found may be outside."""
     d = problem.X.shape[1]
     epsilons = 0.3 * problem.rng.random((2, d) if vectors else 2)
     result = problem.attack(**params).run(problem.X, problem.y, epsilons=epsilons)
@@ -181,7 +181,7 @@ def test_every_budget_of_a_run_is_respected(problem, params, vectors):
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_box_of_float64_bounds_holds_float32_samples(side):
-    """A2: rounding a bound to float32 must not move it outward."""
+    """Rounding a bound to float32 must not move it outward."""
     bounds = np.linspace(0.1, 0.9, 50)
     X = np.full((1, 50), bounds, np.float32) + np.float32(0.05 if side == 0 else -0.05)
     clip_values = (bounds, 2.0) if side == 0 else (-2.0, bounds)
@@ -193,7 +193,7 @@ def test_a_box_of_float64_bounds_holds_float32_samples(side):
     assert inside.all()
 
 
-# A3: no budget
+# No budget
 
 
 @given(problem=problems, params=attacks, vector=st.booleans())
@@ -208,7 +208,7 @@ def test_no_budget_returns_the_samples_bit_for_bit(problem, params, vector):
     assert not np.shares_memory(X_adv, X)
 
 
-# A4: nested successes
+# Nested successes
 
 
 @given(problem=problems, params=attacks, targeted=st.booleans(), seed=st.integers(0, 99))
@@ -231,7 +231,7 @@ def test_success_at_a_budget_is_success_at_a_larger_one(problem, params, targete
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "max_l1", "sum_delta"])
 def test_no_success_is_lost_from_nothing_to_fgsm_to_pgd(loss):
-    """A4 from eps = 0: a larger cross-entropy need not be a misclassification."""
+    """From eps = 0: a larger cross-entropy need not be a misclassification."""
     for seed in range(100):
         rng = np.random.default_rng(seed)
         clf = Linear(rng.normal(size=(3, 4)), rng.normal(size=4) * 0.3)
@@ -246,7 +246,7 @@ def test_no_success_is_lost_from_nothing_to_fgsm_to_pgd(loss):
         assert fgsm.report.robust_accuracy[0] <= 1 - clean.mean() + 1e-12
 
 
-# A5: PGD, FGSM, clean
+# PGD, FGSM, clean
 
 
 @given(
@@ -319,7 +319,7 @@ def test_a_targeted_attack_lowers_the_loss_of_its_target(n_classes, loss, norm):
         assert result.success[1].any()
 
 
-# A6: linear kernels, where the optimum is known
+# Linear kernels, where the optimum is known
 
 
 @given(
@@ -379,7 +379,7 @@ def test_confident_samples_are_attacked_like_others(loss, n_classes, scale):
         np.testing.assert_allclose(X_adv, expected, rtol=1e-14)
 
 
-# A7, A8, A11: on data
+# On data
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +397,7 @@ def fc1(digits):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_whole_box_leaves_chance(digits, fc1, norm, loss):
-    """A7: every image of the box is within reach of every other."""
+    """Every image of the box is within reach of every other."""
     X, y = digits[0][1000:1100], digits[1][1000:1100]
     eps = 1.0 if norm == np.inf else 8.0
     attack = NTKAttack(None, eps=eps, norm=norm, loss=loss, method="pgd")
@@ -408,7 +408,7 @@ def test_the_whole_box_leaves_chance(digits, fc1, norm, loss):
 
 @pytest.mark.parametrize("norm, eps", [(np.inf, 0.1), (2, 0.8)])
 def test_random_search_never_beats_pgd(digits, fc1, norm, eps):
-    """A8, counted over 1,000 samples, where two of them are 0.2 percentage points."""
+    """Counted over 1,000 samples, where two of them are 0.2 percentage points."""
     X, y = digits[0][500:1500], digits[1][500:1500]
     rng = np.random.default_rng(0)
     found = fc1.predict(X) != y
@@ -439,7 +439,6 @@ def surrogates(digits, fc1):
 @pytest.mark.parametrize("norm, eps", [(np.inf, 0.05), (2, 0.5)])
 @pytest.mark.parametrize("method", ["fgsm", "pgd"])
 def test_white_box_is_at_least_as_strong_as_transfer(digits, fc1, surrogates, norm, eps, method):
-    """A11."""
     X, y = digits[0][500:1000], digits[1][500:1000]
     params = {"eps": eps, "norm": norm, "method": method, "max_iter": 5}
     white_box = robust_accuracy_score(fc1, X, y, NTKAttack(None, **params))
@@ -449,7 +448,7 @@ def test_white_box_is_at_least_as_strong_as_transfer(digits, fc1, surrogates, no
         assert white_box <= transfer + slack
 
 
-# A9: the report
+# The report
 
 
 def test_report_counts():
@@ -526,7 +525,7 @@ def test_without_time_to_train_there_is_no_gradient():
     np.testing.assert_array_equal(result.X_adv[0], problem.X)
 
 
-# A10: the same result again
+# The same result again
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Balls: rows A1 to A3 of the reliability table at their source, and the optimal steps."""
+"""Balls: what stays in the ball and the box, at its source, and the optimal steps."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def gradients_for(ball, seed=0):
 @pytest.mark.parametrize("norm", NORMS)
 @given(data=st.data())
 def test_everything_stays_within_eps(norm, data):
-    """A1, A2: steps of any size, projections of any point and random starts."""
+    """Steps of any size, projections of any point and random starts."""
     ball = data.draw(balls(norm))
     gradient = gradients_for(ball)
     noise = np.random.default_rng(1).standard_normal((5, ball.center.shape[1] + 1))
@@ -70,7 +70,7 @@ def test_everything_stays_within_eps(norm, data):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("d", [10, 784])
 def test_rounding_many_features_stays_within_eps(norm, dtype, d):
-    """A1 on a constant image, where the rounding of all features has the same sign."""
+    """Inside, even on a constant image, where the rounding of all features has the same sign."""
     unit = np.spacing(dtype(1))
     for eps in np.concatenate([np.geomspace(unit, 1, 100), np.arange(1, 60) * unit * d**0.5 / 4]):
         ball = make_ball(norm, np.ones((1, d), dtype), eps, None)
@@ -80,7 +80,7 @@ def test_rounding_many_features_stays_within_eps(norm, dtype, d):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_no_budget_moves_no_bit(norm):
-    """A3, for a whole sample and for single features; -0.0 has a sign to keep."""
+    """No budget, no change, for a whole sample and for single features; -0.0 has a sign to keep."""
     center = np.array([[-0.0, 5e-324, 1 / 3], [1e300, -1.0, 0.1]])
     whole = make_ball(norm, center, 0.0, None)
     assert whole.step(center, np.ones_like(center), 1.0).tobytes() == center.tobytes()

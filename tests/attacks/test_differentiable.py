@@ -267,7 +267,7 @@ def test_no_gradient(data):
         as_differentiable(headless)
 
 
-# B15: the protocol, by a class of one's own
+# The protocol, by a class of one's own
 
 
 class Plain:
@@ -314,7 +314,7 @@ def test_what_is_missing_is_named():
         NTKAttack(Incomplete()).generate([[0.5]])
 
 
-# B1: features in the middle of a pipeline
+# Features in the middle of a pipeline
 
 
 FEATURES = {
@@ -328,7 +328,7 @@ FEATURES = {
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("make", FEATURES.values(), ids=FEATURES)
 def test_features_in_the_middle_are_differentiated(make, n_classes):
-    """B1: they counted as a selection of columns."""
+    """They counted as a selection of columns."""
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(60, 6))
     y = np.digitize(X[:, 0] + X[:, 1] ** 2, np.quantile(X[:, 0] + X[:, 1] ** 2, [1 / 3, 2 / 3]))
@@ -362,7 +362,7 @@ class Doubled(SelectKBest):
 
 @pytest.mark.parametrize("step", [Squared(), Doubled(k=3)])
 def test_a_subclass_that_transforms_otherwise_is_refused(step, data):
-    """B1's kind: they were taken for what they derive from."""
+    """They were taken for what they derive from."""
     X, y = data
     pipeline = make_pipeline(step, NTKClassifier("fc1")).fit(X, y)
     with pytest.raises(TypeError, match="is not known to be affine"):

@@ -91,7 +91,7 @@ def test_max_l1_follows_the_class_of_largest_dual_norm(problem, norm):
     norm=st.sampled_from([np.inf, 2]),
 )
 def test_the_best_iterate_is_kept(problem, loss, targeted, norm):
-    """A5: of all points the model was asked about, none is better."""
+    """Of all points the model was asked about, none is better."""
     model, X, labels = problem
     best = new_best(model, X, labels, loss, targeted)
     ball = make_ball(norm, X, 0.4, (0.0, 1.0))
@@ -152,7 +152,7 @@ def test_update_takes_better_points_only():
 
 @pytest.mark.parametrize("targeted", [False, True])
 def test_success(targeted):
-    """A9: a NaN is never a success, in either direction."""
+    """A NaN is never a success, in either direction."""
     outputs = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, 1.0], [np.inf, 0.0]])
     for label, expected in [(0, [False, True]), (1, [True, False])]:
         labels = np.full(4, label)

@@ -288,7 +288,7 @@ def test_predict_is_sign_or_argmax():
     assert fitted(k=3).score(uniform(24, D), labels(24, 3)) == 1
 
 
-# K7: gradients
+# Gradients
 
 
 @pytest.mark.parametrize("kernel", [*KERNELS, CONVOLUTIONAL])

@@ -524,7 +524,7 @@ def define(scale):
 
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_a_kernel_that_was_redefined_is_decomposed_again(decompositions, tmp_path, on_disk):
-    """B4: it had the eigenvalues of the old one."""
+    """It had the eigenvalues of the old one."""
     X, y = data()
     memory = str(tmp_path) if on_disk else "auto"
     for scale in (1.0, 3.0):
@@ -538,7 +538,7 @@ def test_a_kernel_that_was_redefined_is_decomposed_again(decompositions, tmp_pat
 
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_equal_modules_are_decomposed_once(decompositions, tmp_path, on_disk):
-    """B5: 13 decompositions where 4 suffice."""
+    """Once a fold and once for the refit, not once a candidate."""
     pytest.importorskip("flax")
     kernel = EmpiricalNTK(skntk.networks.TwoLayerReLU(8), random_state=0)
     decomposer = SpectralFeatureDecomposer(kernel, n_components=8)

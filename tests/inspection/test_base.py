@@ -60,7 +60,6 @@ def overflow(figure):
 @pytest.mark.parametrize("name", [SHORT, LONG])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_a_display_stays_inside_its_figure(make, name):
-    """B17."""
     assert overflow(make(name).figure_) <= 1
 
 

@@ -239,7 +239,6 @@ def test_gradient_cosine_of_wrong_input(digits, clf, spoil_X, spoil_y, message):
 
 
 def test_polars_frames(digits):
-    """B13."""
     X, y = digits
     names = [f"pixel{k}" for k in range(X.shape[1])]
     frame, labels = polars.DataFrame(X, schema=names), polars.Series(y)
