@@ -50,13 +50,13 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
     solver : {"auto", "cholesky", "eigh", "cg"}, default="auto"
         "cholesky" solves for infinite time in n^3/3 operations, and falls back on "eigh" if
         the matrix is ill-conditioned. "eigh" costs 30 to 50 times as much and serves every
-        time and ridge (see `at_time`). "cg" iterates conjugate residuals, a variant of
-        conjugate gradients, with a randomly pivoted Cholesky preconditioner. It solves for
-        infinite time in 2 n^2 k operations per iteration, and needs only products with the
-        Gram matrix, which is stored if it fits in memory and otherwise computed again for
-        each product. "auto" is "eigh" at a finite time. At infinite time it is "cholesky" up
-        to 30,000 rows of the matrix and "cg" beyond; if memory allows only "cg" for fewer
-        rows, it uses "cg" and warns.
+        time and ridge (see `at_time`). "cg" needs only products with the Gram matrix, each of
+        2 n^2 k operations, and stores the matrix if it fits in memory and otherwise computes
+        it again for each product. At infinite time it iterates conjugate residuals, a variant
+        of conjugate gradients, with a randomly pivoted Cholesky preconditioner; at a finite
+        time it works in the Krylov space of the targets. "auto" is "cholesky" at infinite
+        time, up to 30,000 rows of the matrix, and "eigh" at a finite time, up to 10,000;
+        beyond, and with a warning where memory does not allow these, it is "cg".
     n_jobs : int, default=None
         Number of joblib workers that compute the Gram matrix.
     random_state : int, RandomState instance or None, default=None
@@ -65,7 +65,7 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
         Relative residual at which "cg" stops. If None, the square root of the machine
         epsilon of the inputs.
     max_iter : int, default=1000
-        Largest number of iterations of "cg".
+        Largest number of products of "cg".
     multi_output : bool, default=False
         Whether to use the kernel between all outputs, of shape (n k, n k), instead of its trace.
         Then :math:`A = \Theta(X, X)^{-1} Y` mixes outputs (Eq. 37-40). This needs an

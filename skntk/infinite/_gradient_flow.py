@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.fit_progress import FitProgress
+from .._utils.fit_progress import FitProgress, no_progress
 from .._utils.memory import available_bytes, check_memory
 from .._utils.validation import check_integer, check_option, check_real, check_ridge
 from .._utils.warnings import warn_user
@@ -69,27 +70,30 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
         -------
         machine : estimator
             A fitted copy that shares the training data and the eigendecomposition. If this
-            one was fitted by "cholesky" or "cg", the first call for another time
-            decomposes the Gram matrix. Eigenvalues below rounding error are left out.
+            one was fitted by "cholesky", the first call for another time decomposes the Gram
+            matrix; if it was fitted by "cg", every call solves again by products. Eigenvalues
+            below rounding error are left out.
 
         Raises
         ------
         ValueError
             If the kernel is precomputed and `fit` did not decompose it.
         MemoryError
-            If the decomposition would not fit in memory.
+            If the decomposition, or the space in which "cg" works, would not fit in memory.
         """
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
         alpha = self._alpha if alpha is None else check_ridge(alpha, self._targets.dtype)
         if self._spectrum is None and (time, alpha) == (self.time, self._alpha):
             return copy.copy(self)
-        if self._spectrum is None:
-            self._spectrum = self._decompose()
-        if not self._spectrum.hides_rounding(time, alpha):
-            warn_user(ill_conditioned(self._spectrum))
         other = copy.copy(self)
         other.time, other.alpha, other._alpha = time, alpha, alpha
+        if SOLVERS[self.solver_].iterative:
+            return other._solve_again()
+        if self._spectrum is None:
+            self._spectrum = other._spectrum = self._decompose()
+        if not self._spectrum.hides_rounding(time, alpha):
+            warn_user(ill_conditioned(self._spectrum))
         if not _stops_at(other.solver, time):
             other.solver = "eigh"
         other.solver_, other.n_iter_ = "eigh", 1
@@ -120,10 +124,24 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
         rows = self._expansion().rows(targets)
         self._weighting = Weighting.from_weights(weights, X.dtype, len(rows) // len(X))
         self._targets, self._alpha = self._weighting.vectors(rows), self.alpha
-        solution = self._solve(X)
+        self._n_outputs = targets.shape[1]
+        progress = FitProgress(self, n_stages=2)
+        self._set_solution(self._solve(X, self.solver, progress.stage))
+        progress.finish()
+
+    def _solve_again(self) -> Self:
+        """Set the dual coefficients for the same targets."""
+        if self.kernel_ is None:
+            raise ValueError(
+                "at_time needs the precomputed kernel, which solver='cg' does not keep; fit at "
+                "that time, or with solver='eigh'."
+            )
+        self._set_solution(self._solve(self.X_fit_, self.solver_, no_progress))
+        return self
+
+    def _set_solution(self, solution: Solution) -> None:
         self._spectrum = solution.spectrum
         self.solver_, self.n_iter_ = solution.solver, solution.n_iter
-        self._n_outputs = targets.shape[1]
         self._set_dual_coef(solution.coefficients)
         warn_user(solution.diagnosis)
 
@@ -132,14 +150,14 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
         coefficients = self._weighting.vectors(coefficients).reshape(-1, self._n_outputs)
         self.dual_coef_ = self._of_all_samples(coefficients, self._kept)
 
-    def _solve(self, X: NDArray) -> Solution:
-        """Solve with the chosen solver; raise MemoryError before anything is computed."""
+    def _solve(self, X: NDArray, name: str, stage: Callable[..., Any]) -> Solution:
+        """Solve with the solver of that name; raise MemoryError before anything is computed."""
         expansion, n_rows = self._expansion(), len(self._targets)
         instead = ", or solver='cg'"
 
-        def fits() -> bool:
+        def fits(n_values: int) -> bool:
             # 1.4 leaves room for blocks and the columns of a preconditioner.
-            needed = 1.4 * n_rows**2 * X.itemsize
+            needed = 1.4 * n_values * X.itemsize
             return not expansion.has_operator or needed < available_bytes(self.memory_limit)
 
         def check(n_values: int) -> None:
@@ -152,19 +170,18 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
                 limit=None if solver.iterative else self.memory_limit,
             )
 
-        name, warning = self.solver, None
+        warning = None
         if name == "auto":
             name, warning = choose_solver(n_rows, self.time, fits=fits)
         solver = SOLVERS[name]
         check(solver.n_values(n_rows))
-        progress = FitProgress(self, n_stages=2)
-        if fits() or not solver.iterative:
-            with progress.stage("gram", expansion.n_blocks(len(X))) as on_step:
+        if fits(n_rows**2) or not solver.iterative:
+            with stage("gram", expansion.n_blocks(len(X))) as on_step:
                 matrix: Any = expansion.gram(X, self.n_jobs, on_step)
         else:
             matrix = expansion.operator(X, self.n_jobs)  # type: ignore[attr-defined]
         matrix = self._weighting.matrix(matrix)
-        with progress.stage("solve", self.max_iter if solver.iterative else 1) as on_step:
+        with stage("solve", self.max_iter if solver.iterative else 1) as on_step:
             options = Options(
                 tol=self.tol,
                 max_iter=self.max_iter,
@@ -174,7 +191,6 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
             )
             system = System(matrix, self._targets, self.alpha, self.time)
             solution = solve(name, system, options)
-        progress.finish()
         warn_user(warning)
         return solution
 
@@ -183,7 +199,7 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
         if self.kernel_ is None:
             raise ValueError(
                 "at_time needs the eigendecomposition of the precomputed kernel, which "
-                "solver='cholesky' and 'cg' do not compute; fit with solver='eigh'."
+                "solver='cholesky' does not compute; fit with solver='eigh'."
             )
         if len(self._targets) > _LONG:
             warn_user(

@@ -158,7 +158,8 @@ class ResNet18(_ByValue, nn.Module):
     >>> import jax
     >>> from skntk.networks import ResNet18
     >>> network = ResNet18(3, width=2, image_shape=(8, 8, 1))
-    >>> variables = network.init(jax.random.key(0), jax.numpy.ones((1, 64)))
+    >>> images = jax.numpy.ones((1, 64))
+    >>> variables = jax.eval_shape(network.init, jax.random.key(0), images)
     >>> sorted(variables)
     ['batch_stats', 'params']
     """

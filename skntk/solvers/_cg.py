@@ -1,4 +1,7 @@
-"""The solver "cg": preconditioned conjugate residuals, and what the user is told of them."""
+"""The solver "cg", which needs products alone, and what the user is told of its solution.
+
+At infinite time it iterates preconditioned conjugate residuals, at a finite time in a Krylov space.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._conjugate_residuals import ConjugateResiduals, conjugate_residuals
 from ._interface import Options, Solution, Solver, System
+from ._krylov import KrylovFlow, krylov_flow
 from ._preconditioner import make_preconditioner, preconditioner_rank
 from ._spectrum import indefinite
 
@@ -41,10 +45,45 @@ def diagnose(state: ConjugateResiduals, tol: float) -> Warning | None:
     return None
 
 
+def diagnose_flow(flow: KrylovFlow, tol: float) -> Warning | None:
+    """Warning that the space was too small for the flow, or None."""
+    if (flow.residual <= tol).all():
+        return None
+    return ConvergenceWarning(
+        f"solver='cg' stopped after {flow.n_iter} products at a relative residual of "
+        f"{flow.residual.max():.1e}, above tol={tol:.1e}: max_iter is too small for this time. "
+        "Raise it, or set alpha, or a shorter time."
+    )
+
+
 def _solve(system: System, options: Options) -> Solution:
     tol = options.tol
     if tol is None:
         tol = float(np.sqrt(np.finfo(system.targets.dtype).eps))
+    solver = _flow if np.isfinite(system.time) else _iterate
+    return solver(system, options, tol)
+
+
+def _flow(system: System, options: Options, tol: float) -> Solution:
+    """Solution at a finite time."""
+    itemsize = system.targets.itemsize
+    flow = krylov_flow(
+        partial(_product, system.matrix),
+        system.targets,
+        system.time,
+        system.alpha,
+        tol=tol,
+        max_iter=options.max_iter,
+        on_step=options.on_step,
+        check_memory=lambda n_bytes: options.check_memory(n_bytes // itemsize),
+    )
+    coefficients = flow.coefficients.astype(system.targets.dtype)
+    diagnosis = diagnose_flow(flow, tol)
+    return Solution(coefficients, solver="cg", n_iter=flow.n_iter, diagnosis=diagnosis)
+
+
+def _iterate(system: System, options: Options, tol: float) -> Solution:
+    """Solution at infinite time."""
     state = conjugate_residuals(
         partial(_product, system.matrix),
         system.targets,
@@ -75,4 +114,6 @@ def _product(matrix: Any, vectors: NDArray) -> NDArray:
 
 
 #: The columns of the preconditioner, chosen and decomposed, and its basis in float64.
-CG = Solver(_solve, n_values=lambda n: 4 * n * preconditioner_rank(n), iterative=True)
+CG = Solver(
+    _solve, n_values=lambda n: 4 * n * preconditioner_rank(n), finite_time=True, iterative=True
+)

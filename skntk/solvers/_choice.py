@@ -12,13 +12,16 @@ from ._cholesky import CHOLESKY
 from ._eigh import EIGH
 from ._interface import Options, Solution, Solver, System
 
-__all__ = ["CHOLESKY_LIMIT", "SOLVERS", "choose_solver", "solve"]
+__all__ = ["CHOLESKY_LIMIT", "EIGH_LIMIT", "SOLVERS", "choose_solver", "solve"]
 
 #: A new solver is one file and one line here.
 SOLVERS: dict[str, Solver] = {"cholesky": CHOLESKY, "eigh": EIGH, "cg": CG}
 
 #: Rows up to which "auto" factorises the matrix at infinite time, and from which it iterates.
 CHOLESKY_LIMIT = 30_000
+
+#: Rows up to which "auto" decomposes the matrix at a finite time, which takes minutes beyond.
+EIGH_LIMIT = 10_000
 
 
 def solve(name: str, system: System, options: Options) -> Solution:
@@ -27,7 +30,7 @@ def solve(name: str, system: System, options: Options) -> Solution:
 
 
 def choose_solver(
-    n: int, time: float, *, fits: Callable[[], bool]
+    n: int, time: float, *, fits: Callable[[int], bool]
 ) -> tuple[str, ConvergenceWarning | None]:
     """Solver that "auto" stands for: it depends on the number of rows, and on memory if short.
 
@@ -38,7 +41,7 @@ def choose_solver(
     time : float
         Gradient-flow time.
     fits : callable
-        Whether the matrix fits in memory; called only if the choice depends on it.
+        Whether so many values fit in memory; called only if the choice depends on it.
 
     Returns
     -------
@@ -46,14 +49,13 @@ def choose_solver(
     warning : ConvergenceWarning or None
         Says that the choice was made for lack of memory.
     """
-    if not np.isinf(time):
-        return "eigh", None
-    if n > CHOLESKY_LIMIT:
+    name, limit = ("cholesky", CHOLESKY_LIMIT) if np.isinf(time) else ("eigh", EIGH_LIMIT)
+    if n > limit:
         return "cg", None
-    if fits():
-        return "cholesky", None
+    if fits(SOLVERS[name].n_values(n)):
+        return name, None
     return "cg", ConvergenceWarning(
-        f"solver='auto' means 'cholesky' for {n} rows, but the Gram matrix does not fit in memory "
+        f"solver='auto' means {name!r} for {n} rows, but what it needs does not fit in memory "
         "here: 'cg' is used instead, whose solution is accurate to tol only. Pass solver='cg' to "
         "use it on every machine alike, or free memory."
     )

@@ -110,7 +110,7 @@ def test_other_times_after_conjugate_gradients():
     early = clf.at_time(0.5)
     expected = NTKClassifier("fc1", time=0.5, alpha=0.1).fit(X, y)
     assert_allclose(early.dual_coef_, expected.dual_coef_, atol=1e-9)
-    assert early.n_iter_ == 1
+    assert early.solver_ == "cg" and early.n_iter_ > 1
 
 
 def test_other_times_need_memory_too(monkeypatch):
@@ -132,7 +132,6 @@ def test_a_fit_that_stops_short_warns_where_it_was_called():
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"time": 2.0}, ValueError, "solver='cg' cannot stop at time=2.0"),
         ({"max_iter": 0}, ValueError, "max_iter=0"),
         ({"tol": 0.0}, ValueError, "tol=0.0"),
         ({"tol": "a"}, TypeError, "tol"),

@@ -32,7 +32,15 @@ def stax_network():
     return stax.serial(stax.Dense(1, **layer), stax.Relu(), stax.Dense(1, **layer))
 
 
+def two_finite_layers():
+    pytest.importorskip("flax")
+    from skntk.networks import TwoLayerReLU
+
+    return EmpiricalNTK(TwoLayerReLU(8), random_state=0)
+
+
 def paper_network():
+    pytest.importorskip("flax")
     from skntk.networks import MNISTConvNet
 
     return EmpiricalNTK(MNISTConvNet(2, image_shape=IMAGE), random_state=0)
@@ -46,6 +54,7 @@ KERNELS = {
     "convolutional without bias": lambda: ConvolutionalNTK(1, image_shape=IMAGE, bias_std=0.0),
     "two layers": TwoLayerNTK,
     "stax": lambda: StaxNTK(stax_network),
+    "two finite layers": two_finite_layers,
     "paper": paper_network,
 }
 
@@ -78,7 +87,7 @@ def results(kernel):
 
 
 #: Variants of the kernels above, which XLA takes long to compile.
-SLOW = ["deep convolutional", "convolutional without bias"]
+SLOW = ["without bias", "deep convolutional", "convolutional without bias", "two layers", "paper"]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +102,6 @@ SLOW = ["deep convolutional", "convolutional without bias"]
     ],
 )
 def test_the_switches_of_jax_do_not_matter(name, switches):
-    if name == "paper":
-        pytest.importorskip("flax")
     expected = results(KERNELS[name]())
     with switched(switches):
         found = results(KERNELS[name]())

@@ -19,7 +19,11 @@ X[np.arange(12), y] = 2.0
 MODULES = {norm: ResNet18(None, width=2, norm=norm, image_shape=SHAPE) for norm in ("batch", None)}
 
 
-@pytest.fixture(scope="module", params=MODULES)
+#: XLA takes long to compile either of them.
+_WITH = ["batch", pytest.param(None, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=_WITH, ids=["batch", "plain"])
 def trained(request):
     options = {"batch_size": 6, "max_epochs": 8, "learning_rate": 0.02, "random_state": 0}
     return FlaxClassifier(MODULES[request.param], optimizer="adam", **options).fit(X, y)

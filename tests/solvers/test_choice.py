@@ -11,25 +11,34 @@ from skntk.kernels import FullyConnectedNTK
 from skntk.solvers import SOLVERS, Options, Solution, Solver, System, choose_solver, solve
 
 
-def refuse():
+def refuse(n_values):
     raise AssertionError("memory is not asked for")
 
 
 @pytest.mark.parametrize(
     ("n", "time", "expected"),
-    [(1, np.inf, "cholesky"), (30_000, np.inf, "cholesky"), (30_001, np.inf, "cg")],
+    [
+        (1, np.inf, "cholesky"),
+        (30_000, np.inf, "cholesky"),
+        (30_001, np.inf, "cg"),
+        (10_000, 1.0, "eigh"),
+        (10_001, 1.0, "cg"),
+    ],
 )
 def test_auto_goes_by_the_number_of_rows(n, time, expected):
-    assert choose_solver(n, time, fits=lambda: True) == (expected, None)
+    assert choose_solver(n, time, fits=lambda n_values: True) == (expected, None)
 
 
-def test_memory_decides_only_where_it_must():
-    assert choose_solver(50_000, np.inf, fits=refuse) == ("cg", None)
-    assert choose_solver(10, 1.0, fits=refuse) == ("eigh", None)
-    name, warning = choose_solver(10, np.inf, fits=lambda: False)
+@pytest.mark.parametrize(
+    ("time", "direct", "n_values"), [(np.inf, "cholesky", 100), (1.0, "eigh", 300)]
+)
+def test_memory_decides_only_where_it_must(time, direct, n_values):
+    assert choose_solver(50_000, time, fits=refuse) == ("cg", None)
+    assert choose_solver(10, time, fits=lambda n: n <= n_values) == (direct, None)
+    name, warning = choose_solver(10, time, fits=lambda n: n < n_values)
     assert name == "cg"
     assert isinstance(warning, ConvergenceWarning)
-    assert "solver='auto' means 'cholesky' for 10 rows" in str(warning)
+    assert f"solver='auto' means '{direct}' for 10 rows" in str(warning)
 
 
 def system(singular=False, alpha=0.1, time=np.inf):
