@@ -11,7 +11,10 @@ import numpy as np
 
 from ._adversarial_training import AdversarialTraining
 
-__all__ = ["Budget", "ascend", "make_budget"]
+__all__ = ["Budget", "ascend", "divergence", "make_budget", "margin", "random_start"]
+
+#: Maps decision outputs (n, k) to the sum over samples of what an attack raises.
+Objective = Callable[[jax.Array], jax.Array]
 
 #: eps, the size of a step, and either None or the lowest and highest value of a feature. Each is
 #: a number, or an array with one value per feature.
@@ -33,30 +36,61 @@ def ascend(
     norm: float,
     budget: Budget,
     outputs: Callable[[jax.Array], jax.Array],
+    objective: Objective,
     x: jax.Array,
-    labels: jax.Array,
     points: jax.Array,
 ) -> jax.Array:
     """Take one step from `points` (n, d) within the ball around `x`.
 
-    `outputs` maps (n, d) to decision outputs (n, k). The objective is the soft maximum of the
-    other logits minus the logit of the label. Its gradient has the direction of that of the
-    cross-entropy, but does not vanish on confident samples.
+    `outputs` maps (n, d) to decision outputs (n, k).
     """
-
-    def objective(points: jax.Array) -> jax.Array:
-        f = outputs(points)
-        logits = jnp.concatenate([-f / 2, f / 2], axis=1) if f.shape[1] == 1 else f
-        is_label = jax.nn.one_hot(labels, logits.shape[1], dtype=bool)
-        others = jax.nn.logsumexp(jnp.where(is_label, -jnp.inf, logits), axis=1)
-        return jnp.sum(others - jnp.sum(jnp.where(is_label, logits, 0), axis=1))
-
     # In the dtype of the samples, which would otherwise be promoted.
     eps, step_size, clip_values = jax.tree.map(lambda v: jnp.asarray(v, x.dtype), budget)
-    gradient = jax.grad(objective)(points)
+    gradient = jax.grad(lambda points: objective(outputs(points)))(points)
     points = points + step_size * _steepest(norm, gradient, step_size)
     points = x + _project(norm, eps, points - x)
     return points if clip_values is None else jnp.clip(points, *clip_values)
+
+
+def margin(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    """Sum of the soft maximum of the other logits minus the logit of the label.
+
+    Its gradient has the direction of that of the cross-entropy, but does not vanish on confident
+    samples.
+    """
+    logits = _logits(outputs)
+    is_label = jax.nn.one_hot(labels, logits.shape[1], dtype=bool)
+    others = jax.nn.logsumexp(jnp.where(is_label, -jnp.inf, logits), axis=1)
+    return jnp.sum(others - jnp.sum(jnp.where(is_label, logits, 0), axis=1))
+
+
+def divergence(outputs: jax.Array, clean: jax.Array) -> jax.Array:
+    """Kullback-Leibler divergence (n,) of the classes' probabilities from those on clean samples.
+
+    Both arguments are outputs (n, k).
+    """
+    found, expected = (jax.nn.log_softmax(_logits(f), axis=1) for f in (outputs, clean))
+    return jnp.sum(jnp.exp(expected) * (expected - found), axis=1)
+
+
+def random_start(
+    norm: float, budget: Budget, reach: float, x: jax.Array, key: jax.Array
+) -> jax.Array:
+    """Uniform points (n, d) in part of the ball around each sample, and in the box."""
+    eps, _, clip_values = jax.tree.map(lambda v: jnp.asarray(v, x.dtype), budget)
+    if norm == np.inf:
+        delta = jax.random.uniform(key, x.shape, x.dtype, -1, 1)
+    else:
+        delta = jax.random.ball(key, x.shape[1], 2, (len(x),), x.dtype)
+    points = x + reach * eps * delta
+    return points if clip_values is None else jnp.clip(points, *clip_values)
+
+
+def _logits(outputs: jax.Array) -> jax.Array:
+    """Logits (n, k) of the classes, whose softmax is the sigmoid of a single output."""
+    if outputs.shape[1] == 1:
+        return jnp.concatenate([-outputs / 2, outputs / 2], axis=1)
+    return outputs
 
 
 def _steepest(norm: float, gradient: jax.Array, size: Any) -> jax.Array:

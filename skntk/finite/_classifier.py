@@ -420,6 +420,12 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         for name in ("adversary", "validation_adversary"):
             if getattr(self, name) is not None:
                 check_adversary(name, getattr(self, name))
+        is_trades = self.adversary is not None and self.adversary.is_trades
+        if is_trades and self.loss != "cross_entropy":
+            raise ValueError(
+                f"loss={self.loss!r} cannot be combined with an adversary of loss='trades', "
+                "which compares probabilities; use loss='cross_entropy'."
+            )
 
     def _validate_held_out(
         self, X_val: Any, y_val: Any, classes: NDArray

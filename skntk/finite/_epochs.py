@@ -86,9 +86,11 @@ class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, N
         self._restore_best(first)  # after callbacks, for which the last epoch is the last
 
     def _draw_key(self) -> jax.Array:
-        """Key of the random numbers of the next epoch's training mode."""
-        # Nothing is drawn for a network without one: the order of samples depends on it.
-        return jax.random.key(self._random.randint(2**31) if self._network.has_training_mode else 0)
+        """Key of the random numbers of the next epoch's training mode and adversary."""
+        # Nothing is drawn where none are needed: the order of samples depends on it.
+        starts_at_random = self.adversary is not None and self.adversary.reach > 0
+        draws = self._network.has_training_mode or starts_at_random
+        return jax.random.key(self._random.randint(2**31) if draws else 0)
 
     def _finish_epoch(self, after: State, optimizer_state: Any, loss: float) -> None:
         # On the CPU these are views of what JAX computed, not copies.

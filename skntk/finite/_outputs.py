@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from ..networks._function import Network
 from ._adversarial_training import AdversarialTraining
-from ._attack import ascend, make_budget
+from ._attack import ascend, divergence, make_budget, margin, random_start
 
 __all__ = [
     "State",
@@ -111,12 +111,23 @@ def attack(
     state: State,
     x: Any,
     labels: Any,
+    key: jax.Array | None = None,
 ) -> Any:
-    """Adversarial examples for a network in a given state."""
-    budget, points = make_budget(adversary), x
+    """Adversarial examples for a network in a given state; `key` determines where they start."""
+    budget, points, clean = make_budget(adversary), x, None
+    if adversary.reach > 0:
+        key = jax.random.key(0) if key is None else key
+        points = _random_start(adversary.norm, budget, adversary.reach, x, key)
+    if adversary.is_trades:
+        clean, labels = decision_outputs(network, n_classes, state, x), None
     for _ in range(adversary.n_steps):
-        points = _attack_step(network, n_classes, adversary.norm, budget, state, x, labels, points)
+        points = _attack_step(
+            network, n_classes, adversary.norm, budget, state, x, labels, clean, points
+        )
     return points
+
+
+_random_start = partial(jax.jit, static_argnums=(0, 2))(random_start)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -127,9 +138,16 @@ def _attack_step(
     budget: Any,
     state: State,
     x: jax.Array,
-    labels: jax.Array,
+    labels: jax.Array | None,
+    clean: jax.Array | None,
     points: jax.Array,
 ) -> jax.Array:
-    return ascend(
-        norm, budget, partial(_decision_outputs, network, n_classes, state), x, labels, points
-    )
+    """Step away from the labels, or from the outputs on clean samples if they are given."""
+
+    def objective(outputs: jax.Array) -> jax.Array:
+        if clean is not None:
+            return divergence(outputs, clean).sum()
+        return margin(outputs, jnp.asarray(labels))
+
+    outputs = partial(_decision_outputs, network, n_classes, state)
+    return ascend(norm, budget, outputs, objective, x, points)

@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 
 from ..networks._function import Network
 from ._adversarial_training import AdversarialTraining
+from ._attack import divergence
 from ._optimizer import Optimizer, make_optimizer
 from ._outputs import State, attack, training_outputs
 
 __all__ = ["TRAINING_LOSSES", "mini_batches", "train_epoch"]
+
+
+#: What the key of a step is folded with, for the start of an attack, and to train on its points.
+_START, _AGAIN = 1, 2
 
 
 def _cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
@@ -80,7 +85,7 @@ def train_epoch(
         above 0, with a mean of 1.
     learning_rate : float
     key : jax.Array
-        Determines the random numbers of the training mode.
+        Determines the random numbers of the training mode and of the adversary.
 
     Returns
     -------
@@ -94,12 +99,19 @@ def train_epoch(
     for step, (rows, weights) in enumerate(zip(*batches, strict=True)):
         if network.has_training_mode:  # padding would enter the statistics of the batch
             rows, weights = rows[weights > 0], weights[weights > 0]
-        x, labels = X[rows], y[rows]
+        x, labels, regularizer = X[rows], y[rows], None
         if adversary is not None:
-            x = attack(network, n_classes, adversary, state, x, labels)
+            start = None
+            if adversary.reach > 0:
+                start = jax.random.fold_in(jax.random.fold_in(key, step), _START)
+            attacked = attack(network, n_classes, adversary, state, x, labels, start)
+            if adversary.is_trades:
+                regularizer = attacked, adversary.beta
+            else:
+                x = attacked
         change, optimizer_state, value = _descend(
             *(network, loss, optimizer, state, optimizer_state),
-            *(x, labels, weights, learning_rate, key, step),
+            *(x, labels, regularizer, weights, learning_rate, key, step),
         )
         state = {**state, **change}
         total = total + value  # not awaited: the next batch is prepared meanwhile
@@ -115,12 +127,17 @@ def _descend(
     optimizer_state: Any,
     x: jax.Array,
     labels: jax.Array,
+    regularizer: tuple[jax.Array, Any] | None,
     weights: jax.Array,
     learning_rate: Any,
     key: jax.Array,
     step: Any,
 ) -> tuple[State, Any, jax.Array]:
-    """Parameters, constants and optimiser state after a step, and the weighted sum of losses."""
+    """Parameters, constants and optimiser state after a step, and the weighted sum of losses.
+
+    `regularizer` holds adversarial examples, and the weight of the divergence of the outputs on
+    them from those on the samples.
+    """
     key = jax.random.fold_in(key, step)
     # Not the sum of the weights, which would cancel the weight of a sample alone in its batch.
     n_samples = jnp.sum(weights > 0).astype(weights.dtype)
@@ -128,6 +145,13 @@ def _descend(
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
         outputs, constants = training_outputs(network, {**state, "params": params}, x, key)
         values = TRAINING_LOSSES[loss](outputs, labels)
+        if regularizer is not None:
+            attacked, beta = regularizer
+            after = {**state, "params": params, "constants": constants}
+            found, constants = training_outputs(
+                network, after, attacked, jax.random.fold_in(key, _AGAIN)
+            )
+            values += beta * divergence(found, outputs)
         return jnp.sum(weights * values) / n_samples, constants
 
     params = state["params"]

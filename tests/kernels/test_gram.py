@@ -115,8 +115,7 @@ def test_other_times_after_conjugate_gradients():
 
 def test_other_times_need_memory_too(monkeypatch):
     X, y = samples()
-    clf = NTKClassifier("fc1", solver="cg", alpha=0.1, random_state=0, memory_limit=1000)
-    clf.fit(X, y)
+    clf = NTKClassifier("fc1", alpha=0.1).fit(X, y).set_params(memory_limit=1000)
     monkeypatch.setattr("skntk.infinite._expansion.gram_matrix", None)
     with pytest.raises(MemoryError, match=r"at_time .*n=61 .*1,000 are available.*memory_limit"):
         clf.at_time(0.5)
@@ -157,7 +156,7 @@ def test_precomputed_matrices_serve_too():
     clf = NTKClassifier("precomputed", solver="cg", alpha=0.1, random_state=0).fit(gram, y)
     expected = NTKClassifier("fc1", alpha=0.1).fit(X, y)
     assert_allclose(clf.decision_function(gram), expected.decision_function(X), atol=1e-6)
-    with pytest.raises(ValueError, match="solver='cholesky' and 'cg' do not compute"):
+    with pytest.raises(ValueError, match="precomputed kernel, which solver='cg' does not keep"):
         clf.at_time(0.5)
 
 
