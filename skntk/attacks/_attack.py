@@ -68,8 +68,8 @@ class NTKAttack(BaseEstimator):
         nearest other classes, and Square, each on the samples that still stand. It goes on with no
         sample once it is misclassified, nor with an ascent once no small step raises a margin that
         is far from success, and warns of what makes its answer doubtful.
-    loss : {"cross_entropy", "linear", "max_l1", "sum_delta", "margin", "dlr"}, \
-            default="cross_entropy"
+    loss : str, default="cross_entropy"
+        "cross_entropy", "linear", "max_l1", "sum_delta", "margin" or "dlr".
         What is maximised: cross-entropy of the outputs as logits (Eq. 17-21); "linear",
         the label-free push of the output toward the boundary (Eq. 23-31); "max_l1", the
         class whose gradient difference is largest in the dual norm (Eq. 33); "sum_delta",

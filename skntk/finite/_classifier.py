@@ -132,7 +132,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         Initial parameters if `centered`, else None.
     anchor_ : dict or None
         Parameters around which the network is linearised, or None if it is not.
-    history_ : dict of str to ndarray of shape (n_epochs_,)
+    history_ : dict of str to ndarray of shape (n_epochs,)
         "loss"; with validation samples also "train_accuracy" and "test_accuracy", and with an
         adversary "train_robust_accuracy" and "test_robust_accuracy". Entries are NaN for epochs
         in which they were not measured. Training accuracies are measured on as many training

@@ -56,8 +56,8 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Module
-        In evaluation mode (``module.eval()``); from a tensor (m, *input_shape) to logits (m,) or
-        (m, 1) for two classes, else (m, n_classes).
+        In evaluation mode (``module.eval()``); from a tensor ``(m, *input_shape)`` to logits (m,)
+        or (m, 1) for two classes, else (m, n_classes).
     classes : array-like of shape (n_classes,)
         Label of each output; of a single output, the labels of negative and positive values.
     input_shape : tuple of int
@@ -150,8 +150,8 @@ def to_torch(estimator: Any, *, input_shape: tuple[int, ...] | None = None) -> A
     Returns
     -------
     module : torch.nn.Module
-        From a tensor (m, *input_shape) to logits (m, n_classes), in its dtype and on its device;
-        two logits -f/2 and f/2 for a single output f. It can be differentiated once.
+        From a tensor ``(m, *input_shape)`` to logits (m, n_classes), in its dtype and on its
+        device; two logits -f/2 and f/2 for a single output f. It can be differentiated once.
 
     Raises
     ------

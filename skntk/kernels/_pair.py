@@ -58,7 +58,7 @@ class PairNTK(TiledNTK):
 
     @abstractmethod
     def pair_function(self, n_features: int) -> tuple[Callable[..., jax.Array], tuple[float, ...]]:
-        """Return a function of (x (d,), z (d,), *floats), and the floats, for d features.
+        """Return a function of two points x (d,) and z (d,) and floats, and the floats.
 
         The function is the key of the compilation cache, so return the same object at every call.
         The floats are arguments, so that other values do not cause another compilation.

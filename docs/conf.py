@@ -1,0 +1,115 @@
+"""Settings of the site: `tox -e docs` builds it, with warnings as errors and without a network."""
+
+import inspect
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import skntk
+
+project = "skntk"
+author = "the skntk developers"
+copyright = "the skntk developers"
+version = release = skntk.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.linkcode",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
+]
+root_doc = "index"
+exclude_patterns = ["_build", "auto_examples/**/*.ipynb", "auto_examples/**/*.py*"]
+default_role = "py:obj"
+suppress_warnings = ["config.cache"]
+
+# --- the API reference -----------------------------------------------------------------------
+
+templates_path = ["_templates"]
+autosummary_generate = True
+autosummary_imported_members = False
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+numpydoc_class_members_toctree = False
+
+
+def linkcode_resolve(domain, info):
+    """Path of an object's source within the repository, at its first line."""
+    if domain != "py" or not info["module"]:
+        return None
+    found = sys.modules.get(info["module"])
+    for name in info["fullname"].split("."):
+        found = getattr(found, name, None)
+    found = inspect.unwrap(getattr(found, "fget", found) or found)
+    try:
+        path = Path(inspect.getsourcefile(found)).relative_to(Path(skntk.__file__).parents[1])
+        line = inspect.getsourcelines(found)[1]
+    except (TypeError, OSError, ValueError):
+        return None
+    return f"{SOURCE}/{path.as_posix()}#L{line}"
+
+
+#: Where the source can be read; set by whoever publishes the site.
+SOURCE = os.environ.get("SKNTK_SOURCE", "https://example.invalid/skntk/blob/main")
+
+# --- the gallery -----------------------------------------------------------------------------
+
+warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive.*")
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples"],
+    "gallery_dirs": ["auto_examples"],
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"distributed_fit\.py",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 0,
+    "remove_config_comments": True,
+    "doc_module": ("skntk",),
+    "backreferences_dir": "api/backreferences",
+    "reference_url": {"skntk": None},
+}
+
+# --- the bibliography ------------------------------------------------------------------------
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "alpha"
+
+# --- how it looks ----------------------------------------------------------------------------
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skntk {version}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "install": [], "choose": [], "questions": [], "changelog": []}
+myst_heading_anchors = 3
+
+
+def unlinked(app, what, name, obj, options, lines):
+    """Cut links of inherited docstrings to pages of other sites."""
+    lines[:] = [re.sub(r":(?:ref|term):`([^<`]+?)\s*(?:<[^`]+>)?`", r"\1", line) for line in lines]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", unlinked)
