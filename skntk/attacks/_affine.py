@@ -11,8 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
+from sklearn.cluster import FeatureAgglomeration
+from sklearn.cross_decomposition import CCA, PLSSVD, PLSCanonical, PLSRegression
+from sklearn.decomposition import (
+    PCA,
+    FactorAnalysis,
+    FastICA,
+    IncrementalPCA,
+    TruncatedSVD,
+)
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectorMixin
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -22,7 +32,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.random_projection import BaseRandomProjection
 
-__all__ = ["AffineMap", "ArrayMap", "affine_pullback", "known_pullback"]
+__all__ = ["AffineMap", "ArrayMap", "affine_pullback", "as_in_sklearn", "known_pullback"]
 
 ArrayMap = Callable[[NDArray], NDArray]
 
@@ -93,23 +103,24 @@ def affine_pullback(transformer: Any, name: str) -> ArrayMap:
         If the transformer is not known to be affine; names the pipeline step.
     """
     pullback = getattr(transformer, "pullback", None)
-    if pullback is None and _transforms_as_in_sklearn(transformer):
+    if pullback is None and as_in_sklearn(transformer, "transform"):
         pullback = known_pullback(transformer)
     if pullback is None:
         raise TypeError(
             f"Pipeline step {name!r} ({type(transformer).__name__}) is not known to be affine; use "
             "StandardScaler, MinMaxScaler (without clip), MaxAbsScaler, RobustScaler, PCA, "
-            "TruncatedSVD, imputers, ColumnTransformer or FeatureUnion of these, a selector, "
-            "a random projection, FunctionTransformer(AffineMap(...)), "
+            "TruncatedSVD, FactorAnalysis, FastICA, PLS, imputers, ColumnTransformer or "
+            "FeatureUnion of these, a selector, a random projection, "
+            "FunctionTransformer(AffineMap(...)) or of a JAX function of rows, "
             "or give the transformer a method pullback(gradient), or transform_vjp(X, cotangents) "
-            "if it is not affine."
+            "if it is not affine, or attack without gradients, method='square'."
         )
     return pullback
 
 
-def _transforms_as_in_sklearn(transformer: Any) -> bool:
-    """Whether `transform` is scikit-learn's own: a subclass may have replaced it."""
-    owner = next((cls for cls in type(transformer).__mro__ if "transform" in vars(cls)), None)
+def as_in_sklearn(estimator: Any, method: str) -> bool:
+    """Whether a method is scikit-learn's own: a subclass may have replaced it."""
+    owner = next((cls for cls in type(estimator).__mro__ if method in vars(cls)), None)
     return owner is not None and owner.__module__.partition(".")[0] == "sklearn"
 
 
@@ -146,7 +157,37 @@ def _principal_components(transformer: Any) -> ArrayMap:
     return lambda gradient: (gradient / scale) @ transformer.components_
 
 
+@known_pullback.register
+def _latent_means(transformer: FactorAnalysis) -> ArrayMap:
+    # E[z | x] = (I + W Psi^-1 W^T)^-1 W Psi^-1 (x - mu), for loadings W (Bishop 2006, Eq. 12.66)
+    scaled = transformer.components_ / transformer.noise_variance_
+    precision = np.eye(len(scaled)) + scaled @ transformer.components_.T
+    matrix = np.linalg.solve(precision, scaled)
+    return lambda gradient: gradient @ matrix
+
+
+@known_pullback.register(PLSRegression)
+@known_pullback.register(PLSCanonical)
+@known_pullback.register(CCA)
+@known_pullback.register(PLSSVD)
+@known_pullback.register(LinearDiscriminantAnalysis)
+@known_pullback.register(NeighborhoodComponentsAnalysis)
+def _by_its_axes(transformer: Any) -> ArrayMap:
+    # An affine map is known from 0 and the axes; of these, the matrix itself is not stored.
+    rows = np.eye(transformer.n_features_in_)
+    matrix = np.asarray(transformer.transform(rows)) - np.asarray(transformer.transform(0 * rows))
+    return lambda gradient: gradient @ matrix.T
+
+
+@known_pullback.register
+def _agglomeration(transformer: FeatureAgglomeration) -> ArrayMap | None:
+    if transformer.pooling_func is not np.mean:
+        return None
+    return _by_its_axes(transformer)
+
+
 @known_pullback.register(TruncatedSVD)
+@known_pullback.register(FastICA)
 def _components(transformer: Any) -> ArrayMap:
     return lambda gradient: gradient @ transformer.components_
 

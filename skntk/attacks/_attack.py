@@ -250,9 +250,9 @@ class NTKAttack(BaseEstimator):
         check_table(X)
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
         # On what the user gave, so that scikit-learn can check feature names and width.
-        has_outputs = hasattr(self.estimator, "decision_function")
-        outputs = self.estimator.decision_function if has_outputs else self.estimator.predict_proba
-        outputs((X_raw if hasattr(X_raw, "columns") else X)[:1])
+        methods = ("decision_function", "predict_proba", "predict")
+        method = next(name for name in methods if hasattr(self.estimator, name))
+        getattr(self.estimator, method)((X_raw if hasattr(X_raw, "columns") else X)[:1])
         if y is None:
             if self.targeted:
                 raise ValueError("targeted=True needs y, the class to move each sample toward.")

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.optional import import_for
 from .._utils.targets import as_columns
+from ._readings import is_hard_vote, reading_of, unwrapped
 
 __all__ = ["BlackBox", "Model", "as_black_box", "check_classifies"]
 
@@ -36,11 +37,13 @@ class BlackBox:
     Parameters
     ----------
     classifier : estimator
-        With `classes_`, and `decision_function` or else `predict_proba`.
+        With `classes_`, and `decision_function` or else `predict_proba`; it need have neither if
+        it counts the votes of others.
     """
 
     def __init__(self, classifier: Any):
         self.classifier = classifier
+        self.reading = None if is_hard_vote(unwrapped(classifier)) else reading_of(classifier)
 
     @property
     def classes_(self) -> NDArray:
@@ -49,14 +52,25 @@ class BlackBox:
 
     def outputs(self, X: NDArray) -> NDArray:
         """Outputs (m, k), with one column for two classes."""
-        classifier, inputs = self.classifier, self._framed(X)
+        inputs = self._framed(X)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # on feature names
-            if hasattr(classifier, "decision_function"):
-                return as_columns(np.asarray(classifier.decision_function(inputs)))
-            probabilities = np.asarray(classifier.predict_proba(inputs))
-        if probabilities.shape[1] == 2:
-            return probabilities[:, 1:] - probabilities[:, :1]
-        return probabilities
+            if self.reading is None:
+                return _as_outputs(self._votes(inputs))
+            values = np.asarray(getattr(self.classifier, self.reading.method)(inputs))
+        sign = 1 if self.reading.positive == 1 else -1
+        if not self.reading.has_threshold:
+            is_output = self.reading.method == "decision_function"
+            return as_columns(values) if is_output else _as_outputs(values)
+        score = values[:, self.reading.positive] if values.ndim == 2 else sign * values
+        return as_columns(sign * (score - self.reading.threshold))
+
+    def _votes(self, inputs: Any) -> NDArray:
+        """Sums (m, n_classes) of the weights of members, over those that predict each class."""
+        voting = unwrapped(self.classifier)
+        weights = voting._weights_not_none
+        predicted = np.asarray(self.classifier.transform(inputs)).astype(int)
+        of_class = predicted[:, :, None] == np.arange(len(voting.classes_))
+        return np.average(of_class, axis=1, weights=weights)
 
     def check_moves(self, eps: NDArray) -> None:
         """Allow every budget."""
@@ -69,6 +83,13 @@ class BlackBox:
         # Fitted on a data frame; any library's is read by the names of its columns.
         pandas = import_for("An estimator fitted on a data frame", "pandas", extra="data")
         return pandas.DataFrame(X, columns=names)
+
+
+def _as_outputs(probabilities: NDArray) -> NDArray:
+    """Probabilities, or votes, as outputs: with two classes, how much more the second one has."""
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1:] - probabilities[:, :1]
+    return probabilities
 
 
 def as_black_box(estimator: Any) -> BlackBox:
@@ -85,6 +106,7 @@ def as_black_box(estimator: Any) -> BlackBox:
     if hasattr(estimator, "__sklearn_tags__"):
         check_is_fitted(estimator)
     has_outputs = hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")
+    has_outputs = has_outputs or is_hard_vote(unwrapped(estimator))
     if not has_outputs or not hasattr(estimator, "classes_"):
         lacking = "classes_" if has_outputs else "decision_function and no predict_proba"
         raise TypeError(

@@ -31,6 +31,19 @@ class JaxFunction:
         """Gradient (m, d) of the outputs weighted by cotangents."""
         return self._in_blocks(_vjp, X, cotangents.astype(X.dtype, copy=False))
 
+    def can_be_traced(self, n_features: int) -> bool:
+        """Whether JAX can follow it from rows of so many features to rows of numbers."""
+        with own_precision():
+            try:
+                # Through a call, because copies of compiled functions lack what `eval_shape` reads.
+                outputs = jax.eval_shape(
+                    partial(_outputs, self.function), jnp.zeros((2, n_features))
+                )
+            except Exception:  # what a function that is not JAX's makes of a tracer
+                return False
+        is_real = jnp.issubdtype(getattr(outputs, "dtype", bool), jnp.floating)
+        return is_real and len(outputs.shape) == 2 and outputs.shape[0] == 2
+
     def _in_blocks(self, compiled: Callable, *arrays: NDArray) -> NDArray:
         results = []
         with own_precision():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -976,8 +976,8 @@ def test_wrong_estimators(estimator, error, message):
 
 def test_estimators_without_a_gradient():
     _, X, y = three_features()
-    with pytest.raises(TypeError, match=r"LogisticRegression\(\).*input_vjp"):
-        NTKAttack(LogisticRegression().fit(X, y)).generate(X, y)
+    with pytest.raises(TypeError, match=r"KNeighborsClassifier\(\).*input_vjp"):
+        NTKAttack(KNeighborsClassifier().fit(X, y)).generate(X, y)
     precomputed = NTKClassifier("precomputed").fit(X @ X.T + np.eye(12), y)
     with pytest.raises(ValueError, match=r"kernel='precomputed' .*skntk\.kernels"):
         NTKAttack(precomputed, clip_values=None).generate(X @ X.T, y)
