@@ -13,6 +13,7 @@ __all__ = [
     "check_array_or_real",
     "check_boolean",
     "check_integer",
+    "check_no_text",
     "check_norm",
     "check_option",
     "check_real",
@@ -63,6 +64,35 @@ def check_table(X: Any) -> None:
     dtypes: Any = getattr(X, "dtypes", None)
     if getattr(dtypes, "size", 0) and all(type(d).__name__ == "SparseDtype" for d in dtypes):
         raise TypeError("X is a DataFrame of sparse columns; give X.sparse.to_dense().")
+
+
+def check_no_text(X: Any, remedy: str) -> None:
+    """Raise ValueError for a table with columns of text, or of anything else but numbers."""
+    names = X.column_names if hasattr(X, "column_names") else getattr(X, "columns", None)
+    if names is None:
+        X = np.asarray(X, dtype=object)
+        names = range(X.shape[1] if X.ndim == 2 else 0)
+        columns = [X[:, name] for name in names]
+    else:
+        columns = [X[name] for name in names]
+    wrong = {
+        name: column
+        for name, column in zip(names, columns, strict=True)
+        if not _holds_numbers(column)
+    }
+    if wrong:
+        first = np.asarray(next(iter(wrong.values())))
+        raise ValueError(
+            f"X has columns {[*wrong]}, which hold {first[0]!r} and are no numbers; {remedy}."
+        )
+
+
+def _holds_numbers(column: Any) -> bool:
+    try:
+        np.asarray(column, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def check_option(name: str, value: Any, options: Collection) -> None:

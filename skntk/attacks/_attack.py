@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state, gen_batches
 
+from .._utils.frames import as_configured
 from .._utils.progress import track
 from .._utils.targets import label_indices
 from .._utils.validation import (
     check_array_or_real,
     check_boolean,
     check_integer,
+    check_no_text,
     check_norm,
     check_option,
     check_table,
@@ -33,6 +35,12 @@ from ._stages import METHODS, BatchSearch, Options
 __all__ = ["AttackResult", "NTKAttack"]
 
 _DEFAULT_BATCH = 256
+
+#: What to do about columns that are no numbers.
+_ENCODE = (
+    "an attack moves numbers: encode these columns before the pipeline is fitted, for instance by "
+    "sklearn.preprocessing.OrdinalEncoder, and leave them as they are with eps=0 there"
+)
 
 
 class NTKAttack(BaseEstimator):
@@ -157,7 +165,7 @@ class NTKAttack(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def generate(self, X: ArrayLike, y: ArrayLike | None = None) -> NDArray:
+    def generate(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
         """Adversarial examples within `eps` of each sample.
 
         Parameters
@@ -169,16 +177,19 @@ class NTKAttack(BaseEstimator):
 
         Returns
         -------
-        X_adv : ndarray of shape (n, d)
-            float32 if `X` is, else float64; bit for bit `X` if ``eps=0``.
+        X_adv : ndarray or DataFrame of shape (n, d)
+            float32 if `X` is, else float64; bit for bit `X` if ``eps=0``. A DataFrame with the
+            columns of `X` if `X` is one and scikit-learn is told to give such, by
+            ``sklearn.set_config(transform_output="pandas")`` or "polars".
 
         Raises
         ------
         ValueError
             For wrong parameters, samples that are not finite or outside `clip_values`,
-            or labels the estimator never saw.
+            labels the estimator never saw, columns of text, or an estimator of precomputed
+            kernels.
         """
-        return self.run(X, y, epsilons=[self.eps]).X_adv[0]
+        return as_configured(X, self.run(X, y, epsilons=[self.eps]).X_adv[0])
 
     def run(
         self, X: ArrayLike, y: ArrayLike | None = None, *, epsilons: Sequence[Any]
@@ -248,7 +259,11 @@ class NTKAttack(BaseEstimator):
         model = (as_black_box if without_gradient else as_differentiable)(self.estimator)
         X_raw: Any = X
         check_table(X)
-        X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
+        try:
+            X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
+        except (TypeError, ValueError):
+            check_no_text(X_raw, _ENCODE)
+            raise
         # On what the user gave, so that scikit-learn can check feature names and width.
         methods = ("decision_function", "predict_proba", "predict")
         method = next(name for name in methods if hasattr(self.estimator, name))

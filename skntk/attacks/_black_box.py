@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.optional import import_for
@@ -117,10 +118,26 @@ def as_black_box(estimator: Any) -> BlackBox:
 
 
 def check_classifies(estimator: Any) -> None:
-    """Raise TypeError for a regressor, whose predictions have no classes to leave."""
-    if hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator):
+    """Raise for a model whose inputs or predictions no attack could change.
+
+    Raises
+    ------
+    TypeError
+        For a regressor, whose predictions have no classes to leave.
+    ValueError
+        For a classifier of precomputed kernels or distances, which has no features.
+    """
+    if not hasattr(estimator, "__sklearn_tags__"):
+        return
+    if is_regressor(estimator):
         raise TypeError(
             f"estimator={type(estimator).__name__} is a regressor; attacks change predicted "
             "classes. Attack a classifier, such as NTKClassifier, or differentiate a regressor by "
             "its own input_vjp."
+        )
+    if get_tags(estimator).input_tags.pairwise:
+        raise ValueError(
+            f"estimator={type(estimator).__name__} takes a precomputed matrix (such as "
+            "kernel='precomputed' makes it do) and has no features to perturb; fit it on samples, "
+            "with a kernel of skntk.kernels or of its own."
         )

@@ -295,11 +295,11 @@ class OfColumns:
 
     def outputs(self, X: NDArray) -> NDArray:
         """Outputs (m, k)."""
-        return self.whole.outputs(X[:, self.columns])
+        return self.whole.outputs(np.asarray(X)[:, self.columns])
 
     def linearize(self, X: NDArray) -> Linearization:
         """Outputs and pullback."""
-        outputs, pullback = self.whole.linearize(X[:, self.columns])
+        outputs, pullback = self.whole.linearize(np.asarray(X)[:, self.columns])
 
         def pull_back(cotangents: NDArray) -> NDArray:
             gradient = pullback(cotangents)
@@ -318,8 +318,8 @@ class Inputs:
 
     def outputs(self, X: NDArray) -> NDArray:
         """Return the inputs (m, d)."""
-        return X
+        return np.asarray(X)
 
     def linearize(self, X: NDArray) -> Linearization:
         """Return the inputs, and the identity."""
-        return X, lambda cotangents: cotangents
+        return np.asarray(X), lambda cotangents: cotangents

@@ -5,7 +5,11 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse
+import sklearn
 from helpers import gaussian
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from skntk import (
     NTKAttack,
@@ -113,3 +117,50 @@ def test_frames(frame):
     expected = robust_accuracy_score(plain, X, Y, attack)
     assert robust_accuracy_score(clf, given, Y, attack) == expected
     assert gradient_cosine_similarity(clf, clf, given, Y) == pytest.approx(1)
+
+
+FRAMES = {
+    "pandas": lambda values: pd.DataFrame(values, columns=list("abcd"), index=[*"xyzu"] * 5),
+    "polars": lambda values: pl.DataFrame(values, schema=list("abcd")),
+    "arrow": lambda values: pa.table(dict(zip("abcd", values.T, strict=True))),
+}
+
+
+@pytest.mark.parametrize("library, kind", [("pandas", pd.DataFrame), ("polars", pl.DataFrame)])
+@pytest.mark.parametrize("given", FRAMES)
+def test_adversarial_frames_where_scikit_learn_is_told_to_give_them(given, library, kind):
+    """Arrays otherwise, and for arrays."""
+    given = FRAMES[given](X)
+    attack = NTKAttack(NTKClassifier().fit(given, Y), eps=0.3, clip_values=None)
+    expected = attack.generate(given, Y)
+    assert type(expected) is np.ndarray
+    with sklearn.config_context(transform_output=library):
+        X_adv = attack.generate(given, Y)
+        plain = NTKAttack(NTKClassifier().fit(X, Y), eps=0.3, clip_values=None)
+        assert type(plain.generate(X, Y)) is np.ndarray
+    assert type(X_adv) is kind
+    assert list(X_adv.columns) == list("abcd")
+    np.testing.assert_array_equal(X_adv.to_numpy(), expected)
+    assert attack.estimator.score(X_adv, Y) == pytest.approx(plain.estimator.score(expected, Y))
+    if isinstance(given, pd.DataFrame) and library == "pandas":
+        assert X_adv.index.equals(given.index)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow", "array"])
+@pytest.mark.parametrize("method", ["fgsm", "square"])
+def test_columns_of_text_are_named_under_attack(library, method):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame["b"] = ["red", "blue"] * (len(X) // 2)
+    encoder = OneHotEncoder(sparse_output=False)
+    columns = ColumnTransformer([("words", encoder, ["b"]), ("rest", "passthrough", ["a", "d"])])
+    model = make_pipeline(columns, NTKClassifier("fc1")).fit(frame, Y)
+    given = {
+        "pandas": lambda: frame,
+        "polars": lambda: pl.DataFrame(frame.to_dict("list")),
+        "arrow": lambda: pa.table(frame.to_dict("list")),
+        "array": lambda: frame.to_numpy(),
+    }[library]()
+    name = "1" if library == "array" else "'b'"
+    message = rf"columns \[{name}\], which hold .*'red'.*OrdinalEncoder.*eps=0 there"
+    with pytest.raises(ValueError, match=message):
+        NTKAttack(model, method=method, clip_values=None).generate(given, Y)

@@ -979,8 +979,10 @@ def test_estimators_without_a_gradient():
     with pytest.raises(TypeError, match=r"KNeighborsClassifier\(\).*input_vjp"):
         NTKAttack(KNeighborsClassifier().fit(X, y)).generate(X, y)
     precomputed = NTKClassifier("precomputed").fit(X @ X.T + np.eye(12), y)
-    with pytest.raises(ValueError, match=r"kernel='precomputed' .*skntk\.kernels"):
-        NTKAttack(precomputed, clip_values=None).generate(X @ X.T, y)
+    # Before anything that is said of the box, the shape or a missing gradient.
+    for inputs, method in ((X @ X.T, "fgsm"), (9 * X, "pgd"), (X[None], "square")):
+        with pytest.raises(ValueError, match=r"kernel='precomputed' .*skntk\.kernels"):
+            NTKAttack(precomputed, method=method).generate(inputs, y)
 
 
 def test_names_from_a_numpy_grid():

@@ -382,6 +382,21 @@ def test_members_that_choose_columns_by_name():
     assert relative_error(voting, points(), reference) < 1e-7
 
 
+@pytest.mark.parametrize("name", ["bagging, columns", "stacking, passthrough"])
+def test_frames_between_steps(name):
+    X, y = data()
+    frame = pd.DataFrame(X, columns=list("wxyz"))
+    model = make_pipeline(StandardScaler(), clone(TABLE[name][0]))
+    plain = clone(model).fit(X, y)
+    model[0].set_output(transform="pandas")
+    model.fit(frame, y)
+    outputs, pullback = as_differentiable(model).linearize(points())
+    expected, pullback_of_plain = as_differentiable(plain).linearize(points())
+    np.testing.assert_allclose(outputs, expected, rtol=1e-9)
+    cotangents = np.ones((5, 1))
+    np.testing.assert_allclose(pullback(cotangents), pullback_of_plain(cotangents), rtol=1e-9)
+
+
 class Sharpened(VotingClassifier):
     """A subclass is what its own `predict_proba` says."""
 
