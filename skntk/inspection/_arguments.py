@@ -16,6 +16,7 @@ __all__ = [
     "as_sample",
     "check_free_attack",
     "check_length",
+    "check_mapping",
     "check_square",
     "class_names",
     "default_components",
@@ -66,6 +67,22 @@ def class_names(labels: NDArray, target_names: Mapping[Any, str] | None) -> list
     """Return the name of each label; a label without a name stands for itself."""
     names = target_names or {}
     return [str(names.get(label, label)) for label in labels.tolist()]
+
+
+def check_mapping(name: str, values: Any) -> None:
+    """Raise unless `values` is a mapping that is not empty.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If it is empty.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a mapping from names, got {type(values).__name__}.")
+    if not values:
+        raise ValueError(f"{name} is empty; give at least one.")
 
 
 def check_square(name: str, matrix: NDArray) -> None:

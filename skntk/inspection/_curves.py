@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from ..dynamics import KernelDynamicsTracker
+from ._arguments import check_mapping
 
 __all__ = ["check_curves", "check_followed", "check_tracker", "named_trackers"]
 
@@ -49,10 +50,7 @@ def check_curves(
     TypeError
         If `curves` is not a mapping.
     """
-    if not isinstance(curves, Mapping):
-        raise TypeError(f"curves must be a mapping from names, got {type(curves).__name__}.")
-    if not curves:
-        raise ValueError("curves is empty; give at least one.")
+    check_mapping("curves", curves)
     checked = {}
     for label, curve in curves.items():
         pair = [np.asarray(values, dtype=float) for values in curve]

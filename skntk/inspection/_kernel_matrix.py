@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arguments import check_square
+from ._arguments import check_mapping, check_square
 from ._base import Display, axes_grid
 from ._curves import named_trackers
 
@@ -110,8 +110,7 @@ class KernelMatrixDisplay(Display):
         -------
         display : KernelMatrixDisplay
         """
-        if not kernels:
-            raise ValueError("kernels is empty; give at least one kernel.")
+        check_mapping("kernels", kernels)
         arrays = {name: np.asarray(kernel, dtype=float) for name, kernel in kernels.items()}
         order = None if labels is None else np.argsort(np.asarray(labels), kind="stable")
         for name, kernel in arrays.items():

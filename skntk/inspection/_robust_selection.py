@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,8 @@ class RobustSelectionDisplay(Display):
         display : RobustSelectionDisplay
         """
         counts = np.asarray(n_features)
+        if not isinstance(curves, Mapping):
+            raise TypeError(f"curves must be a mapping from names, got {type(curves).__name__}.")
         arrays = {name: np.asarray(values, dtype=float) for name, values in curves.items()}
         for name, values in arrays.items():
             if values.shape != counts.shape or values.ndim != 1:

@@ -148,10 +148,12 @@ class RobustnessUsefulnessDisplay(Display):
         values = {"usefulness": usefulness, "robustness": robustness}
         if eigenvalues is not None:
             values["eigenvalues"] = eigenvalues
-        arrays = {key: np.asarray(value, dtype=float) for key, value in values.items()}
+        arrays = {key: _as_numbers(key, value) for key, value in values.items()}
         shapes = {key: array.shape for key, array in arrays.items()}
         if len(set(shapes.values())) > 1 or arrays["usefulness"].ndim != 1:
             raise ValueError(f"Scores have shapes {shapes}; give vectors of equal length.")
+        if arrays["usefulness"].size == 0:
+            raise ValueError("usefulness is empty; give the scores of at least one feature.")
         return cls(**arrays, chance=chance, name=name).plot(ax=ax)
 
     def _draw(self, ax: Any, **scatter_options: Any) -> None:
@@ -199,3 +201,12 @@ class RobustnessUsefulnessDisplay(Display):
         logs = np.log(np.maximum(values, values[values > 0].min()))
         spread = np.ptp(logs)
         return (logs - logs.min()) / spread if spread > 0 else np.ones_like(logs)
+
+
+def _as_numbers(name: str, values: ArrayLike) -> NDArray:
+    """Array of floats; raise TypeError for what is none."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        kind = type(values).__name__
+        raise TypeError(f"{name} must be a vector of numbers, got {kind}.") from None
