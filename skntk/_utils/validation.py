@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from .showing import shown
+
 __all__ = [
     "check_array_or_real",
     "check_boolean",
@@ -101,7 +103,7 @@ def check_option(name: str, value: Any, options: Collection) -> None:
     kind = str if isinstance(value, str) else type(value)
     if not any(type(option) is kind and value == option for option in options):
         listed = ", ".join(repr(option) for option in options)
-        raise ValueError(f"{name}={value!r} is not supported; choose one of {listed}.")
+        raise ValueError(f"{name}={shown(value)} is not supported; choose one of {listed}.")
 
 
 def check_real(
@@ -112,13 +114,15 @@ def check_real(
     With `strict`, `value > low`. NaN is never accepted; infinity only with `allow_inf`.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a real number, got {value!r} ({type(value).__name__}).")
+        raise TypeError(
+            f"{name} must be a real number, got {shown(value)} ({type(value).__name__})."
+        )
     number = float(value)
     bound = f"{'greater than' if strict else 'at least'} {low:g}"
     too_low = number <= low if strict else number < low
     if np.isnan(number) or too_low or (np.isinf(number) and not allow_inf):
         finite = "" if allow_inf else " and finite"
-        raise ValueError(f"{name}={value!r} is out of range; give a number {bound}{finite}.")
+        raise ValueError(f"{name}={shown(value)} is out of range; give a number {bound}{finite}.")
     return number
 
 
@@ -137,15 +141,19 @@ def check_ridge(alpha: Any, dtype: Any = np.float64) -> float:
 def check_boolean(name: str, value: Any) -> None:
     """Raise TypeError unless `value` is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__}).")
+        raise TypeError(
+            f"{name} must be True or False, got {shown(value)} ({type(value).__name__})."
+        )
 
 
 def check_integer(name: str, value: Any, *, low: int) -> int:
     """Return `value` as an int; raise unless it is an integer with `value >= low`."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"{name} must be an integer, got {shown(value)} ({type(value).__name__}).")
     if value < low:
-        raise ValueError(f"{name}={value!r} is out of range; give an integer of at least {low}.")
+        raise ValueError(
+            f"{name}={shown(value)} is out of range; give an integer of at least {low}."
+        )
     return int(value)
 
 
@@ -156,7 +164,7 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
     try:
         vector = np.asarray(value)
     except ValueError as error:  # ragged
-        raise ValueError(f"{name}={value!r} is not a number or a vector: {error}") from None
+        raise ValueError(f"{name}={shown(value)} is not a number or a vector: {error}") from None
     if vector.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be numeric and real, got an array of {vector.dtype}.")
     if vector.ndim == 0:
@@ -186,5 +194,7 @@ def check_norm(norm: Any) -> float:
     else:
         number = norm if np.ndim(norm) == 0 and norm in (2, np.inf) else None
     if number is None:
-        raise ValueError(f"norm={norm!r} is not supported; choose np.inf or 2, or 'linf' or 'l2'.")
+        raise ValueError(
+            f"norm={shown(norm)} is not supported; choose np.inf or 2, or 'linf' or 'l2'."
+        )
     return float(number)

@@ -12,6 +12,7 @@ from sklearn.utils import check_array, check_random_state, gen_batches
 
 from .._utils.frames import as_configured
 from .._utils.progress import track
+from .._utils.showing import shown
 from .._utils.targets import label_indices
 from .._utils.validation import (
     check_array_or_real,
@@ -331,7 +332,7 @@ def _check_budgets(epsilons: Any, n_features: int) -> NDArray:
     """Budgets (E,), or (E, d) if any of them has one value per feature."""
     is_number = isinstance(epsilons, np.ndarray) and epsilons.ndim == 0
     if is_number or isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
-        raise TypeError(f"epsilons={epsilons!r} is not a sequence; give [{epsilons!r}].")
+        raise TypeError(f"epsilons={shown(epsilons)} is not a sequence; give [{shown(epsilons)}].")
     budgets = [check_array_or_real("eps", eps, n_features, low=0.0) for eps in epsilons]
     if not budgets:
         raise ValueError("epsilons is empty; give at least one budget.")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils.showing import shown
 from .._utils.validation import check_array_or_real
 
 __all__ = ["as_pair", "check_clip_values", "check_order"]
@@ -31,7 +32,7 @@ def check_clip_values(clip_values: Any, X: NDArray) -> tuple[NDArray, NDArray] |
         pixels = 128 <= X.max() <= 255 and not ((low > X / 255).any() or (high < X / 255).any())
         hint = "divide X by 255, or " if pixels else ""
         raise ValueError(
-            f"X lies in [{X.min():g}, {X.max():g}], outside clip_values={clip_values!r}; "
+            f"X lies in [{X.min():g}, {X.max():g}], outside clip_values={shown(clip_values)}; "
             f"{hint}pass the range of your data, or clip_values=None for no box."
         )
     return _round_inward(low, X, np.inf), _round_inward(high, X, -np.inf)
@@ -43,7 +44,7 @@ def as_pair(clip_values: Any) -> tuple[Any, Any]:
         low, high = clip_values
     except (TypeError, ValueError):
         raise ValueError(
-            f"clip_values={clip_values!r} is not a pair; give (low, high) or None."
+            f"clip_values={shown(clip_values)} is not a pair; give (low, high) or None."
         ) from None
     return low, high
 
@@ -51,7 +52,9 @@ def as_pair(clip_values: Any) -> tuple[Any, Any]:
 def check_order(clip_values: Any, low: Any, high: Any) -> None:
     """Raise ValueError if the lowest value is above the highest."""
     if np.any(low > high):
-        raise ValueError(f"clip_values={clip_values!r} has a low above its high; give (low, high).")
+        raise ValueError(
+            f"clip_values={shown(clip_values)} has a low above its high; give (low, high)."
+        )
 
 
 @np.errstate(under="ignore")  # nextafter of 0 is subnormal

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.showing import shown
 from . import _ensembles  # noqa: F401  it registers its views
 from ._black_box import check_classifies
-from ._views import DifferentiableClassifier, Linearization, Refusal, View, shown, view
+from ._views import DifferentiableClassifier, Linearization, Refusal, View, view
 
 __all__ = ["DifferentiableClassifier", "DifferentiableModel", "Linearization", "as_differentiable"]
 
@@ -72,9 +73,9 @@ def as_differentiable(estimator: Any) -> DifferentiableModel:
         return DifferentiableModel(view(estimator), np.asarray(estimator.classes_))
     except Refusal as refusal:
         within = refusal.estimator is not estimator
-        where = f", within it {shown(refusal.estimator)}," if within else ""
+        where = f", within it {shown(refusal.estimator, 60)}," if within else ""
         raise TypeError(
-            f"estimator={shown(estimator)}{where} {refusal.reason}; attack an "
+            f"estimator={shown(estimator, 60)}{where} {refusal.reason}; attack an "
             "estimator of skntk, or any object with decision_function(X), input_vjp(X, cotangents) "
             "and classes_ (see skntk.attacks.DifferentiableClassifier), or attack it without "
             "gradients, method='square'."

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils.showing import shown
 from .._utils.targets import OutputClassifierMixin, as_columns
 from ._combinations import Combination, softmax
 from ._composites import FrozenPart, StepPullback, step_pullback, transformed
@@ -26,7 +27,6 @@ __all__ = [
     "Refusal",
     "View",
     "known_view",
-    "shown",
     "view",
 ]
 
@@ -112,7 +112,7 @@ class Refusal(TypeError):
     """An estimator that cannot be differentiated, and the reason, as the end of a sentence."""
 
     def __init__(self, estimator: Any, reason: str):
-        super().__init__(f"{shown(estimator)} {reason}")
+        super().__init__(f"{shown(estimator, 60)} {reason}")
         self.estimator, self.reason = estimator, reason
 
 
@@ -143,12 +143,6 @@ def known_view(estimator: Any, method: Method) -> View:
     needed = ("decision_function", "input_vjp", "classes_")
     missing = [name for name in needed if not hasattr(estimator, name)]
     raise Refusal(estimator, f"has no {' and no '.join(missing)}")
-
-
-def shown(estimator: Any) -> str:
-    """Its representation where that is short; none of all parts of a large one."""
-    text = repr(estimator)
-    return text if len(text) <= 60 else f"{type(estimator).__name__}(...)"
 
 
 @dataclass(frozen=True)

@@ -256,7 +256,8 @@ class KernelDynamicsTracker:
             )
         if self.X.ndim != 2:
             raise ValueError(
-                f"X has shape {self.X.shape}; give rows of shape (N, d) for an estimator."
+                f"X has shape {self.X.shape}; for an estimator, give one sample a "
+                "row: X.reshape(len(X), -1)."
             )
         if self._adversary_of(estimator) is not None and self.y is None:
             raise ValueError("y=None, but training is adversarial; give the labels of X.")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._utils.showing import shown
 from .._utils.validation import check_integer
 
 __all__ = ["check_components", "check_n_components"]
@@ -37,11 +38,11 @@ def check_components(components: Any, n_features: int) -> NDArray:
     chosen = np.atleast_1d(np.asarray(components))
     if not np.issubdtype(chosen.dtype, np.integer) or chosen.ndim != 1 or len(chosen) == 0:
         raise ValueError(
-            f"components={components!r} must be one or several integer indices of features."
+            f"components={shown(components)} must be one or several integer indices of features."
         )
     if chosen.min() < 0 or chosen.max() >= n_features:
         raise ValueError(
-            f"components={components!r} must lie between 0 and {n_features - 1}: {n_features} "
+            f"components={shown(components)} must lie between 0 and {n_features - 1}: {n_features} "
             "features were kept; raise n_components for more."
         )
     return chosen

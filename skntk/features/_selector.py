@@ -15,6 +15,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.fit_progress import FitProgress
+from .._utils.showing import shown
 from .._utils.targets import encode_targets
 from .._utils.validation import (
     check_array_or_real,
@@ -62,7 +63,8 @@ class RobustFeatureSelector(
     norm : {inf, 2}, default=inf
         Norm of the ball.
     clip_values : tuple or None, default=None
-        Lowest and highest value of an input. If None, values are not clipped.
+        Lowest and highest value of an input. None: no box, as everywhere; unlike that of an
+        attack, whose data are often images, it is the default, because features are of any scale.
     validation_fraction : float, default=0.2
         Fraction of each class held out from the decomposition to rank the features on.
     cv : int, splitter, "prefit" or None, default=None
@@ -258,7 +260,7 @@ class RobustFeatureSelector(
             self.decomposer, SpectralFeatureDecomposer
         ):
             raise TypeError(
-                f"decomposer={self.decomposer!r} must be a SpectralFeatureDecomposer or None."
+                f"decomposer={shown(self.decomposer)} must be a SpectralFeatureDecomposer or None."
             )
         if not callable(self.rank_by):
             check_option("rank_by", self.rank_by, _CRITERIA)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils.blocks import padded_blocks
 from .._utils.precision import as_float_matrix, own_precision
 from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
+from .._utils.validation import check_table
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import Network, flattened
 from ._adversarial_training import AdversarialTraining
@@ -192,4 +193,5 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
     def _validate_inputs(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
         X = flattened(X, self.input_shape)
+        check_table(X)
         return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)

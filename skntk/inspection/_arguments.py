@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.showing import shown
 from ..attacks import NTKAttack
 from ..features._components import check_components
 
@@ -54,7 +55,7 @@ def check_free_attack(attack: Any) -> NTKAttack:
     """An attack that is made on whatever is drawn; None: the default one."""
     attack = NTKAttack(None) if attack is None else attack
     if not isinstance(attack, NTKAttack):
-        raise TypeError(f"attack={attack!r} is not an attack; give NTKAttack(None, ...).")
+        raise TypeError(f"attack={shown(attack)} is not an attack; give NTKAttack(None, ...).")
     if attack.estimator is not None or attack.targeted:
         raise ValueError(
             "attack has an estimator of its own, or is targeted; give NTKAttack(None, ...), which "

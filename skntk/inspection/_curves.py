@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from .._utils.showing import shown
 from ..dynamics import KernelDynamicsTracker
 from ._arguments import check_mapping
 
@@ -18,7 +19,7 @@ __all__ = ["check_curves", "check_followed", "check_tracker", "named_trackers"]
 def check_tracker(tracker: Any) -> KernelDynamicsTracker:
     """Raise TypeError unless `tracker` is one, and NotFittedError if it has recorded nothing."""
     if not isinstance(tracker, KernelDynamicsTracker):
-        raise TypeError(f"tracker={tracker!r} must be a KernelDynamicsTracker.")
+        raise TypeError(f"tracker={shown(tracker)} must be a KernelDynamicsTracker.")
     if not len(tracker.steps_):
         raise NotFittedError("tracker has recorded nothing yet; train a network with it.")
     return tracker

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from .._utils.optional import import_for
+from .._utils.showing import shown
 from ._function_classifier import FunctionClassifier
 
 __all__ = ["from_jax", "from_torch", "to_art", "to_jax", "to_torch"]
@@ -121,8 +122,9 @@ def to_jax(estimator: Any) -> Callable:
 
     if not hasattr(estimator, "dual_coef_") or not hasattr(estimator, "kernel_"):
         raise TypeError(
-            f"estimator={estimator!r} is no fitted kernel machine; give a fitted NTKClassifier, "
-            "SpectralFeatureDecomposer or RobustFeatureSelector. Of a pipeline, give the last step."
+            f"estimator={shown(estimator)} is no fitted kernel machine; give a fitted "
+            "NTKClassifier, SpectralFeatureDecomposer or RobustFeatureSelector. Of a pipeline, "
+            "give the last step."
         )
     if estimator.kernel_ is None:
         raise ValueError(

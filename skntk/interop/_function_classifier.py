@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import validate_data
 
 from .._utils.precision import as_float_matrix
+from .._utils.showing import shown
 from .._utils.targets import OutputClassifierMixin, as_columns
-from .._utils.validation import check_integer
+from .._utils.validation import check_integer, check_table
 
 __all__ = ["FunctionClassifier"]
 
@@ -82,8 +83,8 @@ class FunctionClassifier(OutputClassifierMixin, ClassifierMixin, BaseEstimator):
         classes = np.asarray(self.classes)
         if classes.ndim != 1 or len(classes) < 2 or len(set(classes.tolist())) < len(classes):
             raise ValueError(
-                f"classes={self.classes!r} must be at least two different labels, one for each "
-                "output; two for a single output."
+                f"classes={shown(self.classes)} must be at least two different labels, one for "
+                "each output; two for a single output."
             )
         return classes
 
@@ -163,6 +164,7 @@ class FunctionClassifier(OutputClassifierMixin, ClassifierMixin, BaseEstimator):
         return as_columns(self._decided(outputs)), lambda c: self._pull_back(X, shape, c)
 
     def _inputs(self, X: ArrayLike) -> NDArray:
+        check_table(X)
         return validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
 
     def _raw_outputs(self, X: NDArray) -> NDArray:

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .._utils.channels import warn_of_channels_first
+from .._utils.showing import shown
 from ._base import NeuralTangentKernel
 from ._convolutional import ConvolutionalNTK
 from ._fully_connected import FullyConnectedNTK
@@ -79,7 +80,7 @@ def resolve_kernel(kernel: Any, n_features: int) -> NeuralTangentKernel:
         kernel = _FACTORIES[kernel](n_features)
     if not isinstance(kernel, NeuralTangentKernel):
         raise TypeError(
-            f"kernel={kernel!r} must be a name or a kernel from skntk.kernels, "
+            f"kernel={shown(kernel)} must be a name or a kernel from skntk.kernels, "
             f"got {type(kernel).__name__}."
         )
     kernel.check_parameters(n_features)

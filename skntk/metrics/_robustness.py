@@ -13,6 +13,7 @@ from sklearn.utils import column_or_1d, gen_batches
 
 from .._utils.frames import framed_like
 from .._utils.precision import as_float_matrix
+from .._utils.showing import shown
 from .._utils.targets import as_columns, classify, label_indices
 from ..attacks import NTKAttack
 from ..attacks._differentiable import DifferentiableModel, as_differentiable
@@ -166,7 +167,7 @@ class _RobustScorer:
 
 def _check_attack(attack: Any) -> None:
     if not isinstance(attack, NTKAttack):
-        raise TypeError(f"attack={attack!r} is not an attack; give NTKAttack(None, ...).")
+        raise TypeError(f"attack={shown(attack)} is not an attack; give NTKAttack(None, ...).")
 
 
 def _loss_gradient(model: DifferentiableModel, X: NDArray, y: ArrayLike) -> NDArray:

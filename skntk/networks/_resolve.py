@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from .._utils.optional import import_for
+from .._utils.showing import shown
 from ._function import FunctionNetwork, Network
 
 __all__ = ["is_trained", "make_network", "wrap_trained"]
@@ -31,8 +32,9 @@ def make_network(module: Any, input_shape: Any, n_outputs: int) -> Network:
     shape = _as_shape(input_shape)
     if is_trained(module) or not (callable(module) or _is_linen(module)):
         raise TypeError(
-            f"module={module!r} must be a Linen module, an NNX module class, or a function from "
-            "nnx.Rngs to an NNX module; pass a trained NNX module to FlaxClassifier.from_params."
+            f"module={shown(module)} must be a Linen module, an NNX module class, or a function "
+            "from nnx.Rngs to an NNX module; pass a trained NNX module to "
+            "FlaxClassifier.from_params."
         )
     if _is_linen(module):
         return _linen().wrap_linen(module, shape, n_outputs)
@@ -53,8 +55,8 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
         return _nnx().wrap_nnx(module, params, shape)
     if params is None or not (callable(module) or _is_linen(module)):
         raise TypeError(
-            f"module={module!r} must be an NNX module, or, together with params, a Linen module or "
-            "a function apply_fn(params, x)."
+            f"module={shown(module)} must be an NNX module, or, together with params, a Linen "
+            "module or a function apply_fn(params, x)."
         )
     if _is_linen(module):
         return _linen().wrap_linen_variables(module, params, shape)

@@ -1,10 +1,20 @@
 """The box of allowed values."""
 
+import inspect
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from skntk import (
+    AdversarialTraining,
+    NTKAttack,
+    RobustFeatureSelector,
+    SpectralFeatureDecomposer,
+    inspection,
+)
 from skntk.attacks._box import check_clip_values
+from skntk.transfer import follow_transfer
 
 X = np.array([[0.0, 0.5], [1.0, 0.25]])
 
@@ -88,3 +98,19 @@ def test_the_error_state_of_numpy_does_not_matter(dtype):
     with np.errstate(all="raise"):
         low, high = check_clip_values((0.0, 1.0), X)
     assert (low, high) == (0, 1)
+
+
+def test_the_default_box_is_the_same_everywhere():
+    """But for the selector's, whose default is no box."""
+    attacked = [
+        NTKAttack,
+        AdversarialTraining,
+        SpectralFeatureDecomposer.score_features,
+        follow_transfer,
+        inspection.PerturbationDecompositionDisplay.from_estimator,
+        inspection.RobustSelectionDisplay.from_estimator,
+        inspection.RobustnessUsefulnessDisplay.from_estimator,
+    ]
+    for function in attacked:
+        assert inspect.signature(function).parameters["clip_values"].default == (0.0, 1.0)
+    assert RobustFeatureSelector().clip_values is None

@@ -1417,3 +1417,13 @@ def test_flax_is_imported_on_demand_and_the_error_without_it_says_what_to_instal
         missing = line.split()[0]
         assert f"needs {missing}" in line and "pip install 'skntk[flax]'" in line
     assert networks_without_optax == "optax None"  # networks need only Flax
+
+
+def test_images_get_the_hint_to_reshape_after_the_fit_too():
+    X, y = np.random.default_rng(0).random((8, 4)), np.arange(8) % 2
+    clf = FlaxClassifier(TwoLayerReLU(4), max_epochs=1, random_state=0).fit(X, y)
+    images = X.reshape(8, 2, 2)
+    calls = [clf.predict, clf.decision_function, lambda X: clf.input_vjp(X, y)]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"X\.reshape\(len\(X\), -1\)"):
+            call(images)
