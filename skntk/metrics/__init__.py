@@ -1,13 +1,29 @@
 """Numbers about models under attack, and about kernels."""
 
-from ._kernels import kernel_distance, polar_coordinates, spectral_concentration
-from ._robustness import gradient_cosine_similarity, make_robust_scorer, robust_accuracy_score
+from ._kernels import (
+    cka,
+    kernel_alignment,
+    kernel_distance,
+    polar_coordinates,
+    spectral_concentration,
+    subspace_overlap,
+)
+from ._robustness import (
+    gradient_cosine_similarity,
+    loss_gradient,
+    make_robust_scorer,
+    robust_accuracy_score,
+)
 
 __all__ = [
+    "cka",
     "gradient_cosine_similarity",
+    "kernel_alignment",
     "kernel_distance",
+    "loss_gradient",
     "make_robust_scorer",
     "polar_coordinates",
     "robust_accuracy_score",
     "spectral_concentration",
+    "subspace_overlap",
 ]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
+from helpers import central_differences
 from scipy.optimize import approx_fprime
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -17,7 +18,12 @@ from sklearn.preprocessing import StandardScaler
 
 from skntk import NTKAttack, NTKClassifier
 from skntk.inspection import AdversarialExamplesDisplay
-from skntk.metrics import gradient_cosine_similarity, make_robust_scorer, robust_accuracy_score
+from skntk.metrics import (
+    gradient_cosine_similarity,
+    loss_gradient,
+    make_robust_scorer,
+    robust_accuracy_score,
+)
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +242,93 @@ def test_gradient_cosine_of_wrong_input(digits, clf, spoil_X, spoil_y, message):
     X, y = digits[0][:5], digits[1][:5]
     with pytest.raises(ValueError, match=message):
         gradient_cosine_similarity(clf, clf, spoil_X(X), spoil_y(y))
+
+
+def plain_loss(name, model, x, label):
+    f = model.decision_function(x[None])[0]
+    if name == "squared_error":
+        target = 2 * label - 1 if np.ndim(f) == 0 else np.eye(len(f))[label]
+        return np.sum((f - target) ** 2) / 2
+    logits = np.array([-f / 2, f / 2]) if np.ndim(f) == 0 else f
+    return np.log(np.exp(logits).sum()) - logits[label]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_loss_gradient_is_the_derivative_of_the_loss(loss, n_classes, scaled):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((12, 4)), np.arange(12) % n_classes
+    kernel = NTKClassifier("fc2", alpha=0.01)
+    model = make_pipeline(StandardScaler(), kernel) if scaled else kernel
+    model.fit(X, y)
+    points, labels = rng.random((5, 4)), rng.integers(n_classes, size=5)
+
+    def losses(rows):
+        return np.array(
+            [plain_loss(loss, model, x, label) for x, label in zip(rows, labels, strict=True)]
+        )
+
+    expected = central_differences(losses, points)
+    np.testing.assert_allclose(loss_gradient(model, points, labels, loss=loss), expected, rtol=1e-6)
+
+
+def test_loss_gradient_of_many_samples_of_frames_and_of_float32(digits, clf):
+    X, y = digits[0][200:500], digits[1][200:500]
+    whole = loss_gradient(clf, X, y)
+    assert whole.shape == X.shape and whole.dtype == np.float64
+    halves = [loss_gradient(clf, X[rows], y[rows]) for rows in (slice(0, 7), slice(7, None))]
+    np.testing.assert_allclose(whole, np.concatenate(halves), rtol=1e-9, atol=1e-12)
+    single = NTKClassifier("fc1").fit(digits[0][:200].astype(np.float32), digits[1][:200])
+    assert loss_gradient(single, X[:5].astype(np.float32), y[:5]).dtype == np.float32
+    names = [f"pixel {j}" for j in range(64)]
+    frame = pd.DataFrame(digits[0], columns=names)
+    named = NTKClassifier("fc1").fit(frame[:200], y[:200])
+    with pytest.raises(ValueError, match="feature names"):
+        loss_gradient(named, frame[names[::-1]][:5], y[:5])
+
+
+def test_loss_gradient_of_a_confident_sample_vanishes_without_losing_digits(digits):
+    X, even = digits[0][:60], (digits[1][:60] % 2).astype(int)
+    model = NTKClassifier("fc1", alpha=0.1).fit(X, even)
+    plain = loss_gradient(model, X, even)
+    f = model.decision_function(X)
+    model.dual_coef_ = model.dual_coef_ * 100
+    signs = 2 * even - 1
+    ratio = 100 * np.exp(-np.logaddexp(0, 100 * signs * f) + np.logaddexp(0, signs * f))
+    np.testing.assert_allclose(loss_gradient(model, X, even), plain * ratio[:, None], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"loss": "hinge"}, ValueError, "loss='hinge'.*squared_error"),
+        ({"y": [11] * 5}, ValueError, "never saw"),
+        ({"y": [1] * 3}, ValueError, "5 samples and y has 3"),
+        ({"estimator": RandomForestClassifier()}, NotFittedError, "not fitted"),
+        ({"estimator": object()}, TypeError, "no decision_function"),
+    ],
+)
+def test_loss_gradient_of_wrong_input(digits, clf, arguments, error, message):
+    given = {"estimator": clf, "X": digits[0][:5], "y": digits[1][:5]} | arguments
+    with pytest.raises(error, match=message):
+        loss_gradient(**given)
+
+
+def test_cosines_of_samples(digits, clf):
+    X, y = digits[0][200:260], digits[1][200:260]
+    early = clf.at_time(0.1)
+    cosines = gradient_cosine_similarity(clf, early, X, y, average=False)
+    u, v = (loss_gradient(model, X, y) for model in (clf, early))
+    lengths = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
+    np.testing.assert_allclose(cosines, (u * v).sum(axis=1) / lengths, rtol=1e-9)
+    assert gradient_cosine_similarity(clf, early, X, y) == pytest.approx(cosines.mean())
+    assert np.ptp(cosines) > 0 and np.abs(cosines).max() <= 1 + 1e-12
+    untrained = clf.at_time(0.0)
+    one_each = gradient_cosine_similarity(clf, untrained, X, y, average=False)
+    np.testing.assert_array_equal(one_each, np.zeros(60))
+    with pytest.raises(TypeError, match="average"):
+        gradient_cosine_similarity(clf, early, X, y, average="yes")
 
 
 def test_polars_frames(digits):
