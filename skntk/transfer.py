@@ -1,21 +1,26 @@
-"""A network and its kernel followed through training at matching times (Sec. 3.2, App. C)."""
+"""Adversarial examples of one model shown to another: at the end, or through training (App. C)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Bunch
 
+from ._utils.frames import framed_like
 from ._utils.progress import track
 from ._utils.validation import check_integer
 from .attacks import NTKAttack
+from .attacks._black_box import as_black_box
+from .attacks._differentiable import as_differentiable
 from .metrics import gradient_cosine_similarity, robust_accuracy_score
+from .metrics._robustness import attack_on, check_free_attack, predict_labels
 
-__all__ = ["follow_transfer"]
+__all__ = ["follow_transfer", "transfer_matrix"]
 
 
 def follow_transfer(
@@ -103,6 +108,121 @@ def follow_transfer(
             curve.setdefault(name, []).append(value)
     arrays = {name: np.asarray(values) for name, values in curve.items()}
     return Bunch(**arrays, network=network, kernel=kernel)
+
+
+def transfer_matrix(
+    sources: Any, victims: Any, X: ArrayLike, y: ArrayLike, *, attack: NTKAttack
+) -> Bunch:
+    """Accuracy of every victim on the adversarial examples of every source.
+
+    Kernel machines, networks and whatever else has a gradient are sources alike; a victim need
+    only predict.
+
+    Parameters
+    ----------
+    sources : mapping from str to estimator, or list of estimators or of (str, estimator)
+        Fitted classifiers, from each of which the examples are made once.
+    victims : mapping from str to estimator, or list of estimators or of (str, estimator)
+        Fitted classifiers that are asked to classify them.
+    X : array-like of shape (n, d)
+        Clean samples.
+    y : array-like of shape (n,)
+        True labels.
+    attack : NTKAttack
+        With None as its estimator, and not targeted.
+
+    Returns
+    -------
+    matrix : Bunch
+        ``accuracy`` (S, V), of each victim on the examples of each source; ``clean_accuracy``
+        (V,), on `X` itself; ``names``, the names of the sources and those of the victims, two
+        lists. Without names given they are the types' names, numbered where several are the
+        same; one estimator in both lists has one name.
+
+    Raises
+    ------
+    ValueError
+        If there are no sources or victims, two have one name, or the attack has an estimator.
+    TypeError
+        If `attack` is no attack, or a source has no gradient that it needs.
+
+    See Also
+    --------
+    skntk.metrics.robust_accuracy_score : One number of one victim.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skntk import NTKAttack, NTKClassifier
+    >>> from skntk.transfer import transfer_matrix
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, train, test = X / 16, slice(0, 300), slice(300, 400)
+    >>> kernels = {name: NTKClassifier(name).fit(X[train], y[train]) for name in ("fc1", "fc3")}
+    >>> forest = RandomForestClassifier(random_state=0).fit(X[train], y[train])
+    >>> victims = kernels | {"forest": forest}
+    >>> attack = NTKAttack(None, eps=0.2)
+    >>> matrix = transfer_matrix(kernels, victims, X[test], y[test], attack=attack)
+    >>> matrix.accuracy.shape
+    (2, 3)
+    >>> bool((matrix.accuracy < matrix.clean_accuracy).all())
+    True
+    """
+    check_free_attack(attack)
+    named = {"sources": _named("sources", sources), "victims": _named("victims", victims)}
+    names = _names([*named["sources"], *named["victims"]])
+    count = len(named["sources"])
+    names = [names[:count], names[count:]]
+    for part, given in zip(named, names, strict=True):
+        if len(set(given)) < len(given):
+            raise ValueError(f"{part} has the names {given}; give each a name of its own.")
+    for _, source in named["sources"]:
+        (as_black_box if attack.method == "square" else as_differentiable)(source)
+    labels = np.asarray(y)
+
+    def accuracies(inputs: Any) -> list[float]:
+        return [
+            float(accuracy_score(labels, predict_labels(victim, inputs)))
+            for _, victim in named["victims"]
+        ]
+
+    clean = accuracies(X)
+    accuracy = [
+        accuracies(framed_like(X, attack_on(attack, source).generate(X, y)))
+        for _, source in named["sources"]
+    ]
+    return Bunch(accuracy=np.array(accuracy), clean_accuracy=np.array(clean), names=names)
+
+
+def _named(part: str, estimators: Any) -> list[tuple[str | None, Any]]:
+    """Estimators with their names, None where none is given."""
+    if isinstance(estimators, Mapping):
+        estimators = list(estimators.items())
+    if not isinstance(estimators, list | tuple):
+        raise TypeError(
+            f"{part}={estimators!r:.80} must be a list or a mapping of estimators; for a single "
+            f"one give [{part[:-1]}]."
+        )
+    if not estimators:
+        raise ValueError(f"{part} is empty; give at least one estimator.")
+    pairs = [each if isinstance(each, tuple) else (None, each) for each in estimators]
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str | None):
+            raise TypeError(f"{part} holds {pair!r:.80}; give estimators or (name, estimator).")
+    return pairs
+
+
+def _names(pairs: list[tuple[str | None, Any]]) -> list[str]:
+    """Names given, and otherwise the types', numbered where several estimators share one."""
+    unnamed = {id(estimator): estimator for name, estimator in pairs if name is None}
+    types = {key: type(estimator).__name__ for key, estimator in unnamed.items()}
+    numbers: dict[str, int] = {}
+    made = {}
+    for key, kind in types.items():
+        numbers[kind] = numbers.get(kind, 0) + 1
+        several = list(types.values()).count(kind) > 1
+        made[key] = f"{kind} {numbers[kind]}" if several else kind
+    return [made[id(estimator)] if name is None else name for name, estimator in pairs]
 
 
 def _check(network: Any, kernel: Any, epochs: Sequence[int]) -> None:

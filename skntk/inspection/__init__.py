@@ -12,6 +12,7 @@ from ._robust_selection import RobustSelectionDisplay
 from ._robustness_usefulness import RobustnessUsefulnessDisplay
 from ._training_curve import TrainingCurveDisplay
 from ._transfer import TransferDisplay
+from ._transfer_matrix import TransferMatrixDisplay
 
 __all__ = [
     "AdversarialExamplesDisplay",
@@ -26,4 +27,5 @@ __all__ = [
     "RobustnessUsefulnessDisplay",
     "TrainingCurveDisplay",
     "TransferDisplay",
+    "TransferMatrixDisplay",
 ]

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.showing import shown
 from ..attacks import NTKAttack
 from ..features._components import check_components
+from ..metrics._robustness import check_free_attack
 
 __all__ = [
     "as_sample",
-    "check_free_attack",
     "check_length",
     "check_mapping",
     "check_square",
     "class_names",
     "default_components",
+    "free_attack",
 ]
 
 #: Number of features that are shown by default.
@@ -51,16 +51,10 @@ def default_components(components: Any, decomposers: Collection[Any]) -> NDArray
     return np.arange(min(_N_SHOWN, p)) if components is None else check_components(components, p)
 
 
-def check_free_attack(attack: Any) -> NTKAttack:
+def free_attack(attack: Any) -> NTKAttack:
     """An attack that is made on whatever is drawn; None: the default one."""
     attack = NTKAttack(None) if attack is None else attack
-    if not isinstance(attack, NTKAttack):
-        raise TypeError(f"attack={shown(attack)} is not an attack; give NTKAttack(None, ...).")
-    if attack.estimator is not None or attack.targeted:
-        raise ValueError(
-            "attack has an estimator of its own, or is targeted; give NTKAttack(None, ...), which "
-            "is made on the estimators that are drawn."
-        )
+    check_free_attack(attack)
     return attack
 
 

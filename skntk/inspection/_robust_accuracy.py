@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from ..attacks import NTKAttack
-from ._arguments import check_free_attack
+from ._arguments import free_attack
 from ._base import Display, legend_beside, series_style, single_axes
 from ._curves import check_curves
 
@@ -113,7 +113,7 @@ class RobustAccuracyDisplay(Display):
             If `attack` has an estimator of its own, is targeted, or `epsilons` are no numbers.
         """
         attacks = dict(attack) if isinstance(attack, Mapping) else {"": attack}
-        attacks = {label: check_free_attack(each) for label, each in attacks.items()}
+        attacks = {label: free_attack(each) for label, each in attacks.items()}
         budgets = np.asarray(epsilons, dtype=float)
         if budgets.ndim != 1:
             raise ValueError(

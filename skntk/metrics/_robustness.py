@@ -23,9 +23,12 @@ from ..attacks._losses import LOSSES
 from ..attacks._search import Objective
 
 __all__ = [
+    "attack_on",
+    "check_free_attack",
     "gradient_cosine_similarity",
     "loss_gradient",
     "make_robust_scorer",
+    "predict_labels",
     "robust_accuracy_score",
 ]
 
@@ -74,9 +77,9 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
             "untargeted attack."
         )
     if attack.estimator is None:
-        attack = _on(attack, estimator)
+        attack = attack_on(attack, estimator)
     X_adv = framed_like(X, attack.generate(X, y))
-    return float(accuracy_score(np.asarray(y), _predict(estimator, X_adv)))
+    return float(accuracy_score(np.asarray(y), predict_labels(estimator, X_adv)))
 
 
 def gradient_cosine_similarity(
@@ -206,7 +209,7 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     return _RobustScorer(attack)
 
 
-def _predict(estimator: Any, X: Any) -> NDArray:
+def predict_labels(estimator: Any, X: Any) -> NDArray:
     """Predicted labels, also of a `DifferentiableClassifier` without `predict`."""
     if hasattr(estimator, "predict"):
         return estimator.predict(X)
@@ -229,6 +232,16 @@ class _RobustScorer:
 def _check_attack(attack: Any) -> None:
     if not isinstance(attack, NTKAttack):
         raise TypeError(f"attack={shown(attack)} is not an attack; give NTKAttack(None, ...).")
+
+
+def check_free_attack(attack: Any) -> None:
+    """Raise unless `attack` can be made on whichever estimators are attacked with it."""
+    _check_attack(attack)
+    if attack.estimator is not None or attack.targeted:
+        raise ValueError(
+            "attack has an estimator of its own, or is targeted; give NTKAttack(None, ...), which "
+            "is made on each estimator in turn."
+        )
 
 
 def _validate(
@@ -285,6 +298,6 @@ _GRADIENTS = {
 }
 
 
-def _on(attack: NTKAttack, estimator: Any) -> NTKAttack:
+def attack_on(attack: NTKAttack, estimator: Any) -> NTKAttack:
     """Return the same attack on another estimator, which is not cloned."""
     return clone(attack).set_params(estimator=estimator)
