@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 
 from ._utils.frames import framed_like
 from ._utils.progress import track
-from ._utils.validation import check_integer
+from ._utils.validation import check_integer, check_real
 from .attacks import NTKAttack
 from .attacks._black_box import as_black_box
 from .attacks._differentiable import as_differentiable
@@ -35,6 +35,8 @@ def follow_transfer(
     eps: Any = 8 / 255,
     norm: float = np.inf,
     clip_values: Any = (0.0, 1.0),
+    seeds: Sequence[int] | None = None,
+    time_scale: float = 1.0,
     verbose: int = 0,
 ) -> Bunch:
     r"""Train a network and compare it with the kernel at checkpoints (Eq. 43).
@@ -58,6 +60,11 @@ def follow_transfer(
         Epochs at which both are compared, in increasing order.
     eps, norm, clip_values
         The FGSM attack, as in `NTKAttack`.
+    seeds : sequence of int, default=None
+        The network is trained once with each as its `random_state`, and the curves are means;
+        the paper has three. If None, it is trained once with the `random_state` it has.
+    time_scale : float, default=1.0
+        Factor on the kernel's times, for an alignment by hand, as the paper's at epoch 1000.
     verbose : int, default=0
         Show a progress bar if positive.
 
@@ -68,7 +75,8 @@ def follow_transfer(
         ``accuracy`` and ``kernel_accuracy``, clean; ``own_robust_accuracy``, of the network
         on FGSM examples made from it; ``transfer_robust_accuracy``, of the network on those
         made from the kernel; ``kernel_robust_accuracy``, of the kernel on its own; ``network`` and
-        ``kernel``, fitted, at the last checkpoint.
+        ``kernel``, fitted, at the last checkpoint. With `seeds`, also ``runs``, such a Bunch for
+        each seed, of which the curves are the means and ``network`` is the first.
 
     Raises
     ------
@@ -76,38 +84,74 @@ def follow_transfer(
         If the network's training has no matching time, or `epochs` does not increase.
     """
     _check(network, kernel, epochs)
+    _check_seeds(seeds)
+    check_real("time_scale", time_scale, low=0.0)
     n = len(np.asarray(y))
     steps = 1 if network.batch_size is None else -(-n // min(network.batch_size, n))
-    network = clone(network).set_params(warm_start=True)
+    pace = network.learning_rate * steps * time_scale / n
     at_end = clone(kernel).fit(X, y)
+    randoms = [network.random_state] if seeds is None else seeds
+    runs = [
+        _follow(
+            clone(network).set_params(warm_start=True, random_state=random),
+            at_end,
+            (X, y),
+            (X_test, y_test),
+            epochs=epochs,
+            pace=pace,
+            attack=NTKAttack(None, eps=eps, norm=norm, clip_values=clip_values),
+            verbose=verbose,
+        )
+        for random in randoms
+    ]
+    return runs[0] if seeds is None else _mean_of(runs)
+
+
+def _follow(
+    network: Any,
+    at_end: Any,
+    train: tuple[Any, Any],
+    test: tuple[Any, Any],
+    *,
+    epochs: Sequence[int],
+    pace: float,
+    attack: NTKAttack,
+    verbose: int,
+) -> Bunch:
+    """Train one network and compare it with the kernel, which passes time `pace` an epoch."""
     curve: dict[str, list[float]] = {}
     done = 0
     for epoch in track(list(epochs), "Training", enabled=verbose > 0):
-        network.set_params(max_epochs=int(epoch) - done).fit(X, y)
+        network.set_params(max_epochs=int(epoch) - done).fit(*train)
         done = int(epoch)
-        time = network.learning_rate * steps * done / n
+        time = pace * done
         kernel = at_end.at_time(time)
-        attacks = [
-            NTKAttack(victim, eps=eps, norm=norm, clip_values=clip_values)
-            for victim in (network, kernel)
-        ]
-        own, transferred = (
-            robust_accuracy_score(network, X_test, y_test, attack) for attack in attacks
-        )
+        attacks = [attack_on(attack, victim) for victim in (network, kernel)]
+        own, transferred = (robust_accuracy_score(network, *test, each) for each in attacks)
         values = {
             "epochs": done,
             "times": time,
-            "cosine": gradient_cosine_similarity(network, kernel, X_test, y_test),
-            "accuracy": network.score(X_test, y_test),
-            "kernel_accuracy": kernel.score(X_test, y_test),
+            "cosine": gradient_cosine_similarity(network, kernel, *test),
+            "accuracy": network.score(*test),
+            "kernel_accuracy": kernel.score(*test),
             "own_robust_accuracy": own,
             "transfer_robust_accuracy": transferred,
-            "kernel_robust_accuracy": robust_accuracy_score(kernel, X_test, y_test, attacks[1]),
+            "kernel_robust_accuracy": robust_accuracy_score(kernel, *test, attacks[1]),
         }
         for name, value in values.items():
             curve.setdefault(name, []).append(value)
     arrays = {name: np.asarray(values) for name, values in curve.items()}
     return Bunch(**arrays, network=network, kernel=kernel)
+
+
+def _mean_of(runs: list[Bunch]) -> Bunch:
+    """Means of the curves of several runs; epochs and times, which are the same, stay exact."""
+    curves = {
+        name: np.mean([run[name] for run in runs], axis=0)
+        for name in runs[0]
+        if name not in ("epochs", "times", "network", "kernel")
+    }
+    return Bunch(**{**runs[0], **curves}, runs=runs)
 
 
 def transfer_matrix(
@@ -240,5 +284,22 @@ def _check(network: Any, kernel: Any, epochs: Sequence[int]) -> None:
             f"loss={network.loss!r} with optimizer={network.optimizer!r} has no matching "
             "gradient-flow time; use loss='squared_error' and optimizer='sgd'."
         )
+    for name in ("adversary", "linearize_at"):
+        if getattr(network, name) is not None:
+            raise ValueError(
+                f"{name}={getattr(network, name)!r} changes the training, which then has no "
+                f"matching gradient-flow time; follow a network with {name}=None."
+            )
     if callable(network.learning_rate):
         raise ValueError("learning_rate must be a number for the times to match, not a schedule.")
+
+
+def _check_seeds(seeds: Any) -> None:
+    if seeds is None:
+        return
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds={seeds!r} must be a sequence of integers; give range({seeds!r}).")
+    for seed in seeds:
+        check_integer("seeds", seed, low=0)
+    if not len({*seeds}) == len(list(seeds)) > 0:
+        raise ValueError(f"seeds={list(seeds)!r} must be at least one, each another.")

@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skntk import FlaxClassifier, NTKAttack, NTKClassifier, NTKClassifierCV
+from skntk import AdversarialTraining, FlaxClassifier, NTKAttack, NTKClassifier, NTKClassifierCV
 from skntk.metrics import gradient_cosine_similarity, robust_accuracy_score
 from skntk.networks import TwoLayerReLU
 from skntk.transfer import follow_transfer
@@ -169,6 +169,52 @@ def test_times_are_those_of_the_steps_taken(batch_size, steps):
     np.testing.assert_allclose(curve.times, 0.02 * steps * np.array([1, 3]) / 40, rtol=1e-14)
 
 
+def test_several_seeds():
+    (X, y), (X_test, y_test) = samples(2), samples(2, n=30, seed=1)
+    kernel = NTKClassifier("two_layer", solver="eigh")
+    common = {"epochs": [2, 7], "eps": 0.1}
+    curve = follow_transfer(network(16), kernel, X, y, X_test, y_test, seeds=[3, 5], **common)
+    alone = [
+        follow_transfer(network(16, random_state=seed), kernel, X, y, X_test, y_test, **common)
+        for seed in (3, 5)
+    ]
+    assert set(curve) == KEYS | {"network", "kernel", "runs"}
+    for key in KEYS:
+        single = [run[key] for run in alone]
+        np.testing.assert_array_equal([run[key] for run in curve.runs], single)
+        np.testing.assert_allclose(curve[key], np.mean(single, axis=0), rtol=1e-14)
+    assert curve.epochs.tolist() == [2, 7] and (curve.times == alone[0].times).all()
+    assert curve.network.random_state == 3 and curve.runs[1].network.random_state == 5
+    assert (curve.runs[0].cosine != curve.runs[1].cosine).any()
+
+
+def test_a_scale_of_time():
+    X, y = samples(2)
+    given = network(8), NTKClassifier("two_layer", solver="eigh"), X, y, X, y
+    plain, twice = (follow_transfer(*given, epochs=[3], time_scale=scale) for scale in (1, 2.0))
+    assert twice.times == pytest.approx(2 * plain.times)
+    at_twice = NTKClassifier("two_layer", solver="eigh", time=2 * plain.times[0]).fit(X, y)
+    np.testing.assert_allclose(
+        twice.kernel.decision_function(X), at_twice.decision_function(X), rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "match"),
+    [
+        ({"seeds": 3}, TypeError, r"seeds=3.*range\(3\)"),
+        ({"seeds": []}, ValueError, r"seeds=\[\]"),
+        ({"seeds": [1, 1]}, ValueError, r"seeds=\[1, 1\]"),
+        ({"seeds": [0.5]}, TypeError, "seeds"),
+        ({"time_scale": -1.0}, ValueError, "time_scale"),
+    ],
+)
+def test_wrong_seeds_and_scales(option, error, match):
+    X, y = samples(2)
+    with pytest.raises(error, match=match):
+        follow_transfer(network(8), NTKClassifier("two_layer"), X, y, X, y, epochs=[1], **option)
+
+
 def test_in_the_linear_regime_cosine_is_high_and_grows_with_width():
     (X, y), (X_test, y_test) = samples(2), samples(2, n=30, seed=1)
     mean = X.mean(axis=0)
@@ -207,6 +253,8 @@ def test_in_the_linear_regime_cosine_is_high_and_grows_with_width():
         ({"loss": "cross_entropy"}, "loss"),
         ({"optimizer": "adam"}, "optimizer"),
         ({"learning_rate": optax.constant_schedule(0.1)}, "learning_rate"),
+        ({"adversary": AdversarialTraining(0.1)}, r"adversary=Adv.*adversary=None"),
+        ({"linearize_at": 0}, "linearize_at=0 .*linearize_at=None"),
     ],
 )
 def test_training_without_a_matching_time_is_refused(parameters, match):

@@ -23,6 +23,9 @@ _ACCURACIES = {
 class TransferDisplay(Display):
     """Cosine of the loss gradients (top) and accuracy of the network under attack (bottom).
 
+    Of networks that were followed with several `seeds`, lines are means and bands reach from the
+    lowest to the highest of the seeds.
+
     Parameters
     ----------
     curves : dict of str to Bunch
@@ -94,7 +97,8 @@ class TransferDisplay(Display):
         ----------
         curves : mapping from str to mapping
             For each network ``epochs``, ``cosine``, ``accuracy``, ``own_robust_accuracy`` and
-            ``transfer_robust_accuracy``, as returned by `skntk.transfer.follow_transfer`.
+            ``transfer_robust_accuracy``, as returned by `skntk.transfer.follow_transfer`; and,
+            for bands, ``runs``, a sequence of such mappings.
         ax : matplotlib Axes or array of Axes, default=None
             Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
             a new figure is created.
@@ -122,13 +126,24 @@ class TransferDisplay(Display):
             style = series_style(k)
             color = style["color"]
             epochs = np.asarray(curve["epochs"])
-            self.ax_.plot(epochs, curve["cosine"], label=name, **style)
+            seeds = f" ({len(curve['runs'])} seeds)" if "runs" in curve else ""
+            self.ax_.plot(epochs, curve["cosine"], label=f"{name}{seeds}", **style)
+            _draw_band(self.ax_, curve, "cosine", color)
             for key, (line, label) in _ACCURACIES.items():
                 below.plot(epochs, curve[key], line, color=color, label=f"{name}, {label}")
+                _draw_band(below, curve, key, color)
         self.ax_.set(ylabel="cosine of loss gradients", xscale="log", ylim=(None, 1.02))
         below.set(xlabel="epochs", ylabel="network accuracy", xscale="log", ylim=(-0.02, 1.02))
         self.ax_.legend(fontsize="small")
         below.legend(fontsize="x-small")
+
+
+def _draw_band(ax: Any, curve: Mapping[str, Any], key: str, color: str) -> None:
+    """Shade from the lowest to the highest of several runs."""
+    if "runs" in curve:
+        values = np.array([run[key] for run in curve["runs"]])
+        low, high = values.min(axis=0), values.max(axis=0)
+        ax.fill_between(curve["epochs"], low, high, color=color, alpha=0.2, linewidth=0)
 
 
 def _check_curves(curves: Any) -> None:
@@ -140,11 +155,23 @@ def _check_curves(curves: Any) -> None:
         )
     if not curves:
         raise ValueError("curves is empty; give at least one.")
-    needed = ["epochs", "cosine", *_ACCURACIES]
     for name, curve in curves.items():
-        missing = [key for key in needed if key not in curve]
-        if missing:
-            raise ValueError(f"curves[{name!r}] lacks {', '.join(missing)}; it needs {needed}.")
-        lengths = {key: np.shape(curve[key]) for key in needed}
-        if len({*lengths.values()}) > 1 or len(lengths["epochs"]) != 1 or not len(curve["epochs"]):
-            raise ValueError(f"curves[{name!r}] has shapes {lengths}; give vectors of one length.")
+        _check_curve(f"curves[{name!r}]", curve)
+        if "runs" in curve:
+            for k, run in enumerate(curve["runs"]):
+                _check_curve(f"curves[{name!r}]['runs'][{k}]", run, len(curve["epochs"]))
+            if not len(curve["runs"]):
+                raise ValueError(f"curves[{name!r}]['runs'] is empty; give one, or leave it out.")
+
+
+def _check_curve(label: str, curve: Mapping[str, Any], length: int | None = None) -> None:
+    """Raise unless the parts of a curve are vectors of one length."""
+    needed = ["epochs", "cosine", *_ACCURACIES]
+    missing = [key for key in needed if key not in curve]
+    if missing:
+        raise ValueError(f"{label} lacks {', '.join(missing)}; it needs {needed}.")
+    shapes = {key: np.shape(curve[key]) for key in needed}
+    if len({*shapes.values()}) > 1 or len(shapes["epochs"]) != 1 or not len(curve["epochs"]):
+        raise ValueError(f"{label} has shapes {shapes}; give vectors of one length.")
+    if length is not None and len(curve["epochs"]) != length:
+        raise ValueError(f"{label} has {len(curve['epochs'])} epochs; give {length}, as the mean.")

@@ -51,6 +51,25 @@ def test_every_curve_is_drawn_where_it_belongs():
     display.figure_.canvas.draw()
 
 
+def test_bands_reach_from_the_lowest_to_the_highest_seed():
+    runs = [
+        {key: np.asarray(values) * factor for key, values in CURVE.items()}
+        for factor in (1, 0.5, 0.8)
+    ]
+    runs = [run | {"epochs": CURVE["epochs"]} for run in runs]
+    display = TransferDisplay.from_predictions({"wide": CURVE | {"runs": runs}, "narrow": CURVE})
+    above, below = display.axes_.ravel()
+    assert [line.get_label() for line in above.lines] == ["wide (3 seeds)", "narrow"]
+    for bands, keys in ((above.collections, ["cosine"]), (below.collections, ACCURACIES)):
+        assert len(bands) == len(keys)
+        for band, key in zip(bands, keys, strict=True):
+            corners = {tuple(corner) for corner in band.get_paths()[0].vertices}
+            values = np.asarray(CURVE[key])
+            for factor in (0.5, 1):
+                assert {*zip(CURVE["epochs"], factor * values, strict=True)} <= corners
+    display.figure_.canvas.draw()
+
+
 def test_styles_tell_the_accuracies_apart():
     below = TransferDisplay.from_predictions({"a": CURVE}).axes_[1, 0]
     assert len({line.get_linestyle() for line in below.lines}) == 3
@@ -74,6 +93,13 @@ def test_axes_given(kind):
         ([CURVE], TypeError, "mapping from names to results of follow_transfer"),
         ({"a": {"epochs": [1]}}, ValueError, r"curves\['a'\] lacks cosine, accuracy, own"),
         ({"a": CURVE | {"cosine": [0.1]}}, ValueError, r"'cosine': \(1,\).*one length"),
+        ({"a": CURVE | {"runs": []}}, ValueError, r"\['runs'\] is empty"),
+        ({"a": CURVE | {"runs": [{}]}}, ValueError, r"\['runs'\]\[0\] lacks epochs"),
+        (
+            {"a": CURVE | {"runs": [{key: [1] for key in CURVE}]}},
+            ValueError,
+            r"\['runs'\]\[0\] has 1 epochs; give 3",
+        ),
         ({"a": {key: [] for key in CURVE}}, ValueError, "give vectors of one length"),
     ],
 )
