@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._utils.validation import check_option
 from ._arguments import check_mapping, check_square
 from ._base import Display, axes_grid
 from ._curves import named_trackers
 
 __all__ = ["KernelMatrixDisplay"]
+
+#: Most numbers on an axis.
+_MOST_TICKS = 10
 
 
 class KernelMatrixDisplay(Display):
@@ -24,6 +28,8 @@ class KernelMatrixDisplay(Display):
         Kernel matrices by the titles of their panels.
     share_scale : bool
         Whether all panels have the same colour scale.
+    n_outputs : int or None
+        Number of outputs, if rows are in order of them: their squares are numbered on the axes.
 
     Attributes
     ----------
@@ -43,28 +49,36 @@ class KernelMatrixDisplay(Display):
     (1, 2)
     """
 
-    def __init__(self, *, kernels: Any, share_scale: bool = False) -> None:
+    def __init__(
+        self, *, kernels: Any, share_scale: bool = False, n_outputs: int | None = None
+    ) -> None:
         self.kernels = kernels
         self.share_scale = share_scale
+        self.n_outputs = n_outputs
 
     @classmethod
     def from_estimator(
         cls,
         tracker: Any,
         *,
+        order: str = "trace",
         steps: Sequence[int] | None = None,
         share_scale: bool = False,
         ax: Any = None,
     ) -> KernelMatrixDisplay:
-        """Plot recorded kernels, averaged over the network's outputs.
+        """Plot recorded kernels.
 
-        The average is the trace over the k outputs divided by k. Samples are in order of class
-        if the tracker knows their labels.
+        Samples are in order of class if the tracker knows their labels.
 
         Parameters
         ----------
         tracker : KernelDynamicsTracker or mapping from str to KernelDynamicsTracker
             One tracker, or several by name, each with at least one recorded step.
+        order : {"trace", "sample", "output"}, default="trace"
+            "trace" shows (n, n), the trace over the network's k outputs divided by k. The others
+            show all (n k, n k) entries: "sample" in the order they are recorded in, all outputs
+            of a sample together; "output" all samples of an output together, so that the squares
+            on the diagonal are the outputs, as in the paper's figure.
         steps : sequence of int, default=None
             Recorded steps to show. If None, the first and the last of each tracker.
         share_scale : bool, default=False
@@ -77,11 +91,16 @@ class KernelMatrixDisplay(Display):
         -------
         display : KernelMatrixDisplay
         """
+        check_option("order", order, tuple(_ORDERS))
         kernels: dict[str, NDArray] = {}
+        counts = set()
         for label, each in named_trackers(tracker, "").items():
             for step in each.steps_[[0, -1]].tolist() if steps is None else steps:
-                kernels[f"{label} step {step}".strip()] = _between_samples(each, step)
-        return cls.from_predictions(kernels, share_scale=share_scale, ax=ax)
+                blocks = _blocks(each, step)
+                counts.add(blocks.shape[1])
+                kernels[f"{label} step {step}".strip()] = _ORDERS[order](blocks)
+        n_outputs = counts.pop() if order == "output" and len(counts) == 1 else None
+        return cls.from_predictions(kernels, share_scale=share_scale, n_outputs=n_outputs, ax=ax)
 
     @classmethod
     def from_predictions(
@@ -90,6 +109,7 @@ class KernelMatrixDisplay(Display):
         *,
         labels: ArrayLike | None = None,
         share_scale: bool = False,
+        n_outputs: int | None = None,
         ax: Any = None,
     ) -> KernelMatrixDisplay:
         """Plot given kernels.
@@ -102,6 +122,9 @@ class KernelMatrixDisplay(Display):
             Classes by which the samples are sorted. If None, they stay in the given order.
         share_scale : bool, default=False
             Whether all panels have the same colour scale.
+        n_outputs : int, default=None
+            Number of outputs, if rows are in order of them: their squares are numbered on the
+            axes.
         ax : matplotlib Axes or array of Axes, default=None
             Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
             a new figure is created.
@@ -122,7 +145,13 @@ class KernelMatrixDisplay(Display):
                 )
             if order is not None:
                 arrays[name] = kernel[np.ix_(order, order)]
-        return cls(kernels=arrays, share_scale=share_scale).plot(ax=ax)
+            if n_outputs is not None and (n_outputs < 1 or len(kernel) % n_outputs):
+                raise ValueError(
+                    f"n_outputs={n_outputs} does not divide the {len(kernel)} rows of "
+                    f"kernels[{name!r}]."
+                )
+        display = cls(kernels=arrays, share_scale=share_scale, n_outputs=n_outputs)
+        return display.plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
         self.figure_, self.axes_ = axes_grid(1, len(self.kernels), ax, cell=3.0)
@@ -134,16 +163,46 @@ class KernelMatrixDisplay(Display):
         for axis, (name, kernel) in zip(self.axes_[0], self.kernels.items(), strict=True):
             image = axis.imshow(kernel, cmap="viridis", **limits)
             axis.set(xticks=[], yticks=[], title=name)
+            if self.n_outputs is not None:
+                _number_outputs(axis, len(kernel), self.n_outputs)
             self.figure_.colorbar(image, ax=axis, shrink=0.8, label="kernel")
 
 
-def _between_samples(tracker: Any, step: int) -> NDArray:
-    """Kernel (n, n) averaged over the outputs, in order of class if the labels are known."""
-    kernel = tracker.kernel(step)
+def _number_outputs(axis: Any, n_rows: int, n_outputs: int) -> None:
+    """Number the squares of the outputs, or some of them where all would run into each other."""
+    outputs = np.arange(0, n_outputs, -(-n_outputs // _MOST_TICKS))
+    middles = (outputs + 0.5) * n_rows / n_outputs - 0.5
+    numbers = [str(output) for output in outputs]
+    axis.set_xticks(middles, numbers, fontsize="small")
+    axis.set_yticks(middles, numbers, fontsize="small")
+    axis.tick_params(length=0)
+    axis.set(xlabel="output", ylabel="output")
+
+
+def _blocks(tracker: Any, step: int) -> NDArray:
+    """Kernel (n, k, n, k), samples in order of class if the labels are known."""
     n = tracker.n_samples
+    kernel = tracker.kernel(step)
     k = len(kernel) // n
-    kernel = np.trace(kernel.reshape(n, k, n, k), axis1=1, axis2=3) / k
+    blocks = kernel.reshape(n, k, n, k)
     if tracker.labels is None:
-        return kernel
+        return blocks
     order = np.argsort(tracker.labels, kind="stable")
-    return kernel[np.ix_(order, order)]
+    return blocks[order][:, :, order]
+
+
+def _trace(blocks: NDArray) -> NDArray:
+    return np.trace(blocks, axis1=1, axis2=3) / blocks.shape[1]
+
+
+def _by_sample(blocks: NDArray) -> NDArray:
+    n, k, _, _ = blocks.shape
+    return blocks.reshape(n * k, n * k)
+
+
+def _by_output(blocks: NDArray) -> NDArray:
+    n, k, _, _ = blocks.shape
+    return blocks.transpose(1, 0, 3, 2).reshape(n * k, n * k)
+
+
+_ORDERS = {"trace": _trace, "sample": _by_sample, "output": _by_output}

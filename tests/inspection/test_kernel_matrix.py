@@ -103,6 +103,66 @@ def test_labels_of_the_tracker_give_the_order(tmp_path, loaded):
     assert_drawn(display, {"step 0": between_samples(tracker, 0, [3, 1, 0, 2])})
 
 
+@pytest.mark.parametrize("labels", [None, [1, 0, 1, 0]])
+def test_orders_of_rows(labels):
+    """Entry by entry, against the Jacobian of the network."""
+    tracker = recorded([5], labels)
+    params = np.random.default_rng(5).normal(size=(4, 2)) + 1
+    X = np.diag([1.0, 2, 3, 4])
+
+    def gradient(i, a):  # of output a at sample i, with respect to all parameters
+        g = np.zeros((4, 2))
+        g[:, a] = 2 * (X[i] @ params[:, a]) * X[i]
+        return g.ravel()
+
+    samples = range(4) if labels is None else [1, 3, 0, 2]
+    rows = {
+        "sample": [(i, a) for i in samples for a in range(2)],
+        "output": [(i, a) for a in range(2) for i in samples],
+    }
+    for order, pairs in rows.items():
+        J = np.array([gradient(i, a) for i, a in pairs])
+        display = KernelMatrixDisplay.from_estimator(tracker, order=order, steps=[5])
+        assert_drawn(display, {"step 5": J @ J.T})
+    # The outputs share no parameters: all that is not 0 lies in the squares on the diagonal.
+    assert not display.kernels["step 5"][:4, 4:].any()
+    ax = display.ax_
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "1"]
+    np.testing.assert_array_equal(ax.get_xticks(), [1.5, 5.5])
+    assert ax.get_xlabel() == ax.get_ylabel() == "output"
+    traced = KernelMatrixDisplay.from_estimator(tracker, order="trace", steps=[5])
+    assert_drawn(traced, {"step 5": between_samples(tracker, 5, list(samples))})
+    assert not len(traced.ax_.get_xticks())
+
+
+def test_output_squares_of_a_network():
+    """The claim of Fig. 15: an output's own square stands out, which the trace cannot show."""
+    pytest.importorskip("flax")
+    from sklearn.datasets import load_digits
+
+    from skntk import FlaxClassifier
+    from skntk.networks import TwoLayerReLU
+
+    X, y = load_digits(n_class=3, return_X_y=True)
+    X = X[:60] / 16
+    tracker = KernelDynamicsTracker(X[:12], y[:12], top=1)
+    network = FlaxClassifier(TwoLayerReLU(256, 3), max_epochs=1, random_state=0)
+    network.set_callbacks(tracker).fit(X, y[:60])
+    display = KernelMatrixDisplay.from_estimator(tracker, order="output", steps=[0])
+    means = np.abs(display.kernels["step 0"]).reshape(3, 12, 3, 12).mean(axis=(1, 3))
+    assert np.diag(means).min() > 3 * means[~np.eye(3, dtype=bool)].max()
+    order = np.argsort(y[:12], kind="stable")
+    blocks = tracker.kernel(0).reshape(12, 3, 12, 3)
+    expected = np.block([[blocks[:, a, :, b][order][:, order] for b in range(3)] for a in range(3)])
+    np.testing.assert_array_equal(display.kernels["step 0"], expected)
+
+
+def test_many_outputs_are_not_all_numbered():
+    display = KernelMatrixDisplay.from_predictions({"a": np.eye(26)}, n_outputs=26)
+    numbers = [tick.get_text() for tick in display.ax_.get_xticklabels()]
+    assert numbers == [str(output) for output in range(0, 26, 3)]
+
+
 @pytest.mark.parametrize("kind", ["two", "one"])
 def test_axes_given_and_plotted_again(kind):
     figure, axes = plt.subplots(1, 2 if kind == "two" else 1)
@@ -126,6 +186,7 @@ def test_axes_given_and_plotted_again(kind):
             {"kernels": KERNELS, "labels": [0, 1]},
             r"labels has 2 .* kernels\['start'\] has 3",
         ),
+        ({"kernels": KERNELS, "n_outputs": 2}, r"n_outputs=2 .* 3 rows of kernels\['start'\]"),
         ({"kernels": KERNELS, "ax": lambda: plt.subplots(1, 3)[1]}, "3 axes"),
     ],
 )
@@ -140,6 +201,8 @@ def test_wrong_trackers():
         KernelMatrixDisplay.from_estimator(np.eye(3))
     with pytest.raises(NotFittedError, match="recorded nothing"):
         KernelMatrixDisplay.from_estimator(recorded([]))
+    with pytest.raises(ValueError, match="order='outputs'"):
+        KernelMatrixDisplay.from_estimator(recorded(), order="outputs")
     with pytest.raises(KeyError, match="step=5 was not recorded"):
         KernelMatrixDisplay.from_estimator(recorded(), steps=[0, 5])
     with pytest.raises(ValueError, match="kernels is empty"):
