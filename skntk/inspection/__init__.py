@@ -5,6 +5,8 @@ from ._concentration import ConcentrationDisplay
 from ._feature_gradient import FeatureGradientDisplay
 from ._kernel_distance import KernelDistanceDisplay
 from ._kernel_matrix import KernelMatrixDisplay
+from ._kernel_norm import KernelNormDisplay
+from ._loss_gradient import LossGradientDisplay
 from ._perturbation_decomposition import PerturbationDecompositionDisplay
 from ._polar_dynamics import PolarDynamicsDisplay
 from ._robust_accuracy import RobustAccuracyDisplay
@@ -20,6 +22,8 @@ __all__ = [
     "FeatureGradientDisplay",
     "KernelDistanceDisplay",
     "KernelMatrixDisplay",
+    "KernelNormDisplay",
+    "LossGradientDisplay",
     "PerturbationDecompositionDisplay",
     "PolarDynamicsDisplay",
     "RobustAccuracyDisplay",

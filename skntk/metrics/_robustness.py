@@ -138,7 +138,7 @@ def loss_gradient(
 ) -> NDArray:
     r"""Gradient of the loss of each sample with respect to its input, :math:`\nabla_x L(f(x), y)`.
 
-    It is what FGSM takes the sign of.
+    It is what FGSM takes the sign of, and what Fig. 7b shows as pictures.
 
     Parameters
     ----------
@@ -168,6 +168,7 @@ def loss_gradient(
     See Also
     --------
     gradient_cosine_similarity : Cosine of two models' gradients.
+    skntk.inspection.LossGradientDisplay : Shows them as pictures.
 
     Examples
     --------
