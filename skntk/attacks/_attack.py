@@ -78,10 +78,12 @@ class NTKAttack(BaseEstimator):
         sample once it is misclassified, nor with an ascent once no small step raises a margin that
         is far from success, and warns of what makes its answer doubtful.
     loss : str, default="cross_entropy"
-        "cross_entropy", "linear", "max_l1", "sum_delta", "margin" or "dlr".
+        "cross_entropy", "linear", "max_l1", "max_l1_offset", "sum_delta", "margin" or "dlr".
         What is maximised: cross-entropy of the outputs as logits (Eq. 17-21); "linear",
         the label-free push of the output toward the boundary (Eq. 23-31); "max_l1", the
-        class whose gradient difference is largest in the dual norm (Eq. 33); "sum_delta",
+        class whose gradient difference is largest in the dual norm (Eq. 33, as printed);
+        "max_l1_offset", the same with the difference of the outputs added, which Eq. 33 drops
+        although it is the same for all classes on training points only; "sum_delta",
         the sum of all differences (Eq. 35); "margin", the largest other output less that of the
         label; "dlr", the margin over the spread of the three largest outputs [2]_, with two
         classes the margin. "auto" has losses of its own.

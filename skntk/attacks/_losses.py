@@ -28,6 +28,8 @@ class Loss:
     cotangents : callable
         (logits (m, k), labels (m,)) -> candidate directions (c, m, k) in output space;
         the attack follows the one whose gradient has the largest dual norm.
+    adds_offset : bool
+        Whether the logits' own value along a candidate is added to that norm.
     label_free : bool
         Whether it replaces the labels by the model's own predictions.
     is_margin : bool
@@ -36,6 +38,7 @@ class Loss:
 
     values: Callable[[NDArray, NDArray], NDArray]
     cotangents: Callable[[NDArray, NDArray], NDArray]
+    adds_offset: bool = False
     label_free: bool = False
     is_margin: bool = False
 
@@ -133,7 +136,11 @@ def _toward_class_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
 
 
 def _max_l1_cotangents(logits: NDArray, labels: NDArray) -> NDArray:
-    """Eq. 33, 34: one candidate for each other class r, the difference z_r - z_y."""
+    """Eq. 33, 34: one candidate for each other class r, the difference z_r - z_y.
+
+    The paper drops f_r - f_y from what it maximises over r, which is the same for all r only where
+    the outputs are the one-hot targets, on training points.
+    """
     k = logits.shape[1]
     other_classes = (labels + np.arange(1, k)[:, None]) % k
     return _one_hot(other_classes, k) - _one_hot(labels, k)
@@ -153,6 +160,7 @@ LOSSES = {
     "cross_entropy": Loss(_cross_entropy, _cross_entropy_cotangents),
     "linear": Loss(_margin, _margin_cotangents, label_free=True),
     "max_l1": Loss(_margin, _max_l1_cotangents),
+    "max_l1_offset": Loss(_margin, _max_l1_cotangents, adds_offset=True),
     "sum_delta": Loss(_sum_delta, _sum_delta_cotangents),
     "margin": Loss(_margin, _margin_cotangents, is_margin=True),
     "dlr": Loss(_dlr, _dlr_cotangents),

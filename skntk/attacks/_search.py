@@ -52,14 +52,18 @@ class Objective:
         pullback: Callable[[NDArray], NDArray],
         dual_norm: Callable[[NDArray], NDArray] | None = None,
     ) -> NDArray:
-        """Gradient (m, d) along the candidate direction with the largest dual norm."""
-        cotangents = self.loss.cotangents(as_logits(np.nan_to_num(outputs)), self.labels)
-        cotangents = self.sign * as_output_cotangents(cotangents, outputs.shape[1])
+        """Gradient (m, d) along the candidate direction with the largest dual norm (and offset)."""
+        logits = as_logits(np.nan_to_num(outputs))
+        candidates = self.loss.cotangents(logits, self.labels)
+        cotangents = self.sign * as_output_cotangents(candidates, outputs.shape[1])
         gradients = np.stack([pullback(c.astype(outputs.dtype)) for c in cotangents])
         gradients = np.nan_to_num(gradients, copy=False, posinf=0, neginf=0)
         if len(gradients) == 1 or dual_norm is None:
             return gradients[0]
-        steepest = dual_norm(gradients).argmax(axis=0)
+        gains = dual_norm(gradients)
+        if self.loss.adds_offset:
+            gains = gains + np.einsum("cmk,mk->cm", candidates, logits)
+        steepest = gains.argmax(axis=0)
         return gradients[steepest, np.arange(gradients.shape[1])]
 
 

@@ -1,5 +1,6 @@
 """Attacks: what holds for every attack, and one clear error for bad input."""
 
+import itertools
 from functools import cache
 
 import jax
@@ -21,7 +22,7 @@ from skntk._utils.targets import as_columns
 from skntk.kernels import FullyConnectedNTK
 from skntk.metrics import robust_accuracy_score
 
-LOSSES = ["cross_entropy", "linear", "max_l1", "sum_delta", "margin", "dlr"]
+LOSSES = ["cross_entropy", "linear", "max_l1", "max_l1_offset", "sum_delta", "margin", "dlr"]
 NORMS = [np.inf, 2]
 METHODS = ["fgsm", "pgd", "apgd", "square", "auto"]
 
@@ -300,6 +301,29 @@ def test_the_worst_case_breaks_what_each_of_its_attacks_breaks(problem, params, 
     worst = success(method="auto", num_random_init=0)
     for method in ("fgsm", "apgd"):
         assert (worst >= success(method=method, num_random_init=0)).all(), method
+
+
+def test_with_the_offset_max_l1_is_the_best_of_all_corners():
+    """Eq. 33 on affine outputs, where no point of the ball is better than its best corner."""
+    rng = np.random.default_rng(0)
+    clf = Linear(rng.normal(size=(4, 5)), rng.normal(size=5))
+    X, y = rng.normal(size=(300, 4)), rng.integers(5, size=300)
+    corners = X[:, None] + 0.3 * np.array(list(itertools.product([-1, 1], repeat=4)))
+    outputs = clf.decision_function(corners)
+    best = margins(outputs.reshape(-1, 5), np.repeat(y, 16)).reshape(300, 16).max(axis=1)
+    short = {}
+    for loss in ("max_l1", "max_l1_offset"):
+        X_adv = NTKAttack(clf, eps=0.3, loss=loss, clip_values=None).generate(X, y)
+        short[loss] = best - margins(clf.decision_function(X_adv), y)
+    np.testing.assert_allclose(short["max_l1_offset"], 0, atol=1e-12)
+    assert np.mean(short["max_l1"] > 1e-6) > 0.1
+
+
+def margins(outputs, y):
+    rows = np.arange(len(y))
+    rivals = outputs.copy()
+    rivals[rows, y] = -np.inf
+    return rivals.max(axis=1) - outputs[rows, y]
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -40,6 +40,7 @@ VALUES = {
     "cross_entropy": cross_entropy,
     "linear": margin,
     "max_l1": margin,
+    "max_l1_offset": margin,
     "sum_delta": sum_of_differences,
     "margin": margin,
     "dlr": dlr,
@@ -60,7 +61,9 @@ def test_every_loss_is_here():
     assert [name for name, loss in LOSSES.items() if loss.label_free] == ["linear"]
 
 
-@pytest.mark.parametrize("name", ["linear", "max_l1", "sum_delta", "margin", "dlr"])
+@pytest.mark.parametrize(
+    "name", ["linear", "max_l1", "max_l1_offset", "sum_delta", "margin", "dlr"]
+)
 @given(logits_and_labels())
 def test_value_is_the_equation(name, problem):
     logits, labels = problem
