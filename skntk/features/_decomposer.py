@@ -25,7 +25,7 @@ from ..kernels._gram import row_blocks
 from ..kernels._resolve import kernel_for
 from ..solvers import ill_conditioned
 from ._components import check_components, check_n_components
-from ._machine_scores import cross_entropy_gradient, score_machines
+from ._machine_scores import cross_entropy_gradient, gradient_shares, score_machines
 
 __all__ = ["SpectralFeatureDecomposer"]
 
@@ -294,16 +294,25 @@ class SpectralFeatureDecomposer(
         -------
         decomposition : Bunch
             ``parts`` (m, p, d), the contribution of each feature i,
-            :math:`\sum_r (\sigma(f_\infty) - \hat y)_r \nabla f^{(i)}_r`, and ``total``
-            (m, d), their sum, the gradient of the cross-entropy of all kept features.
+            :math:`\sum_r (\sigma(f_\infty) - \hat y)_r \nabla f^{(i)}_r`; ``total`` (m, d), their
+            sum, the gradient of the cross-entropy of all kept features; ``gradients`` (m, p, d),
+            of each feature's own cross-entropy; and ``alpha`` (m, p), the :math:`\alpha_i` of
+            Eq. 46: a part is alpha times a gradient. With more than two classes, alpha is 0 for a
+            feature whose own gradient vanishes.
         """
         X = self._validate_inputs(X)
         labels = label_indices(y, self.classes_)
         check_consistent_length(X, labels)
         gram, pullback = self.kernel_.linearize(X, self.X_fit_)
         residual = cross_entropy_gradient(gram @ self.dual_coef_, labels)
-        parts = self._weighted_gradients(X, slice(None), residual @ self.feature_coef_.T)
-        return Bunch(parts=parts, total=pullback(residual @ self.dual_coef_.T))
+        weights, own, alpha = gradient_shares(
+            residual, gram @ self.eigenvectors_, self.feature_coef_, labels
+        )
+        parts = self._weighted_gradients(X, slice(None), np.ones_like(weights), n_arrays=2)
+        gradients = parts * own[:, :, None]
+        parts *= weights[:, :, None]
+        total = pullback(residual @ self.dual_coef_.T)
+        return Bunch(parts=parts, total=total, alpha=alpha.astype(X.dtype), gradients=gradients)
 
     def score_features(
         self,
@@ -366,11 +375,16 @@ class SpectralFeatureDecomposer(
         vectors = self.eigenvectors_[:, components].T
         return vectors[:, :, None] * self.feature_coef_[components][:, None, :]
 
-    def _weighted_gradients(self, X: NDArray, components: Any, weights: NDArray) -> NDArray:
-        """Gradients (m, p, d) of Theta(x, X) v_i, times weights (m, p)."""
+    def _weighted_gradients(
+        self, X: NDArray, components: Any, weights: NDArray, *, n_arrays: int = 1
+    ) -> NDArray:
+        """Gradients (m, p, d) of Theta(x, X) v_i, times weights (m, p).
+
+        `n_arrays` of their size must fit into memory.
+        """
         (n, d), p = self.X_fit_.shape, weights.shape[1]
         check_memory(
-            len(X) * p * d * X.itemsize,
+            n_arrays * len(X) * p * d * X.itemsize,
             what=f"Gradients of {p} features",
             n=len(X),
             remedy="choose components, or pass fewer samples at a time",

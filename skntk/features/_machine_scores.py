@@ -18,7 +18,7 @@ from ..attacks._balls import make_ball
 from ..attacks._losses import LOSSES, as_logits, as_output_cotangents
 from ..kernels import NeuralTangentKernel
 
-__all__ = ["cross_entropy_gradient", "fgsm_cotangents", "score_machines"]
+__all__ = ["cross_entropy_gradient", "fgsm_cotangents", "gradient_shares", "score_machines"]
 
 #: Largest Gram block of (machine, sample) rows and all training samples.
 _BLOCK_BYTES = 128 * 2**20
@@ -89,6 +89,42 @@ def cross_entropy_gradient(outputs: NDArray, labels: NDArray) -> NDArray:
     logits = as_logits(outputs)
     residual = softmax(logits, axis=1) - np.eye(logits.shape[1])[labels]
     return as_output_cotangents(residual, outputs.shape[1]).astype(outputs.dtype)
+
+
+def gradient_shares(
+    residual: NDArray, projections: NDArray, coefficients: NDArray, labels: NDArray
+) -> tuple[NDArray, NDArray, NDArray]:
+    """What the loss gradient is of the gradients of single features (Eq. 46).
+
+    All outputs of a feature are multiples of Theta(x, X) v_i, and so are the gradients.
+
+    Parameters
+    ----------
+    residual : ndarray of shape (m, k)
+        Gradient of the cross-entropy of the sum of all features, with respect to the outputs.
+    projections : ndarray of shape (m, p)
+        Theta(x, X) v_i.
+    coefficients : ndarray of shape (p, k)
+        Factors of the outputs of each feature.
+    labels : ndarray of shape (m,)
+        Class indices.
+
+    Returns
+    -------
+    weights, own : ndarray of shape (m, p)
+        Factors of the gradient of Theta(x, X) v_i: in the loss of the sum, and in the feature's.
+    alpha : ndarray of shape (m, p)
+        Their ratio; for two classes that of the residuals, which does not need the coefficients.
+    """
+    outputs = projections[:, :, None] * coefficients
+    m, p, k = outputs.shape
+    single = cross_entropy_gradient(outputs.reshape(m * p, k), np.repeat(labels, p))
+    single = single.reshape(m, p, k)
+    weights = residual @ coefficients.T
+    own = np.einsum("mpk,pk->mp", single, coefficients)
+    above, below = (residual, single[:, :, 0]) if k == 1 else (weights, own)
+    alpha = np.divide(above, below, out=np.zeros_like(own), where=below != 0)
+    return weights, own, alpha
 
 
 def _outputs(

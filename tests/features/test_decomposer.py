@@ -402,11 +402,41 @@ def test_total_is_the_gradient_of_the_cross_entropy(n_components):
 
 def test_parts_are_equation_45():
     decomposer, Z, y = fitted("fc1", n_components=4), uniform(6, D, seed=1), labels(6, 2)
-    parts = decomposer.decompose_gradient(Z, y).parts
+    decomposition = decomposer.decompose_gradient(Z, y)
     f, f_i = decomposer.decision_function(Z), decomposer.transform(Z)
     own_loss_gradient = (expit(f_i) - y[:, None])[:, :, None] * decomposer.feature_gradients(Z)
     alpha = (expit(f) - y)[:, None] / (expit(f_i) - y[:, None])
-    assert_allclose(parts, alpha[:, :, None] * own_loss_gradient, atol=1e-12)
+    assert_allclose(decomposition.parts, alpha[:, :, None] * own_loss_gradient, atol=1e-12)
+    assert_allclose(decomposition.alpha, alpha, rtol=1e-10)
+    assert_allclose(decomposition.gradients, own_loss_gradient, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_gradients_are_those_of_single_features_and_alpha_their_weights(k):
+    decomposer, Z, y = fitted("fc1", k=k, n_components=4), uniform(5, D, seed=1), labels(5, k)
+    decomposition = decomposer.decompose_gradient(Z, y)
+
+    def losses(Z):
+        f = decomposer.feature_outputs(Z)
+        logits = np.concatenate([-f / 2, f / 2], axis=2) if k == 2 else f
+        return -np.log(softmax(logits, axis=2))[np.arange(5), :, y]
+
+    expected = central_differences(losses, Z, 1e-4).transpose(0, 2, 1)
+    assert decomposition.gradients.shape == (5, 4, D) and decomposition.alpha.shape == (5, 4)
+    assert_close(decomposition.gradients, expected, rtol=1e-6)
+    scaled = decomposition.alpha[:, :, None] * decomposition.gradients
+    assert_allclose(scaled, decomposition.parts, atol=1e-12)
+    assert_allclose(scaled.sum(axis=1), decomposition.total, atol=1e-10)
+
+
+def test_alpha_of_a_feature_that_no_label_reaches():
+    """Its part and its gradient are 0; the ratio of Eq. 46 exists for two classes."""
+    decomposer, Z, y = fitted("fc1", n_components=3), uniform(4, D, seed=1), labels(4, 2)
+    decomposer.feature_coef_[1] = 0
+    decomposition = decomposer.decompose_gradient(Z, y)
+    f = decomposer.kernel_(Z, decomposer.X_fit_) @ decomposer.dual_coef_[:, 0]
+    assert_allclose(decomposition.alpha[:, 1], (expit(f) - y) / (0.5 - y), rtol=1e-10)
+    assert not decomposition.parts[:, 1].any() and not decomposition.gradients[:, 1].any()
 
 
 def test_parts_of_several_classes_are_equation_46():
