@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._utils.frames import framed_like
+from .._utils.validation import check_integer, check_option
 from ..features._components import check_components
+from ._arguments import check_length
 from ._base import Display, single_axes
 
 __all__ = ["RobustnessUsefulnessDisplay"]
+
+#: Colour and line of the boxes around useful features, told apart without colours as well.
+_BOXES = {"robust": ("#009E73", "-"), "not_robust": ("#D55E00", "--")}
 
 
 class RobustnessUsefulnessDisplay(Display):
@@ -29,6 +35,14 @@ class RobustnessUsefulnessDisplay(Display):
         common class.
     name : str or None
         Title of the plot.
+    components : ndarray of shape (p,) or None
+        Indices of the features. If None, 0, 1, ...
+    marked : sequence of int or None
+        Indices of features whose dots are ringed and numbered.
+    boxes : bool
+        Whether the useful features are boxed, robust and not robust ones, as in Fig. 2.
+    label : label or None
+        Class on whose samples alone they were scored.
 
     Attributes
     ----------
@@ -57,12 +71,20 @@ class RobustnessUsefulnessDisplay(Display):
         eigenvalues: NDArray | None = None,
         chance: float | None = None,
         name: str | None = None,
+        components: NDArray | None = None,
+        marked: Any = None,
+        boxes: bool = False,
+        label: Any = None,
     ) -> None:
         self.usefulness = usefulness
         self.robustness = robustness
         self.eigenvalues = eigenvalues
         self.chance = chance
         self.name = name
+        self.components = components
+        self.marked = marked
+        self.boxes = boxes
+        self.label = label
 
     @classmethod
     def from_estimator(
@@ -75,6 +97,9 @@ class RobustnessUsefulnessDisplay(Display):
         norm: float = np.inf,
         clip_values: Any = (0.0, 1.0),
         components: ArrayLike | None = None,
+        label: Any = None,
+        marked: ArrayLike | None = None,
+        boxes: bool = False,
         name: str | None = None,
         ax: Any = None,
     ) -> RobustnessUsefulnessDisplay:
@@ -90,6 +115,13 @@ class RobustnessUsefulnessDisplay(Display):
             True labels.
         eps, norm, clip_values, components
             As in `SpectralFeatureDecomposer.score_features`.
+        label : label, default=None
+            Class on whose samples alone the features are scored, the "class acc" of Fig. 4: which
+            features are useful for it. Chance is then a guess at random, 1 / n_classes.
+        marked : array-like of int, default=None
+            Indices of features whose dots are ringed and numbered, among `components`.
+        boxes : bool, default=False
+            Whether the useful features are boxed, robust and not robust ones, as in Fig. 2.
         name : str, default=None
             Title of the plot. If None, the decomposer's kernel if that is a string.
         ax : matplotlib Axes, default=None
@@ -99,19 +131,36 @@ class RobustnessUsefulnessDisplay(Display):
         -------
         display : RobustnessUsefulnessDisplay
         """
+        labels = np.asarray(y)
+        _, counts = np.unique(labels, return_counts=True)
+        chance = counts.max() / counts.sum()
+        if label is not None:
+            of_class = labels == label
+            if not np.any(of_class):
+                raise ValueError(f"label={label!r} is not in y; give the label of a sample.")
+            X, labels = framed_like(X, np.asarray(X)[of_class]), labels[of_class]
+            chance = 1 / len(decomposer.classes_)
         scores = decomposer.score_features(
-            X, y, eps=eps, norm=norm, clip_values=clip_values, components=components
+            X,
+            labels,
+            eps=eps,
+            norm=norm,
+            clip_values=clip_values,
+            components=components,
         )
         if name is None and isinstance(decomposer.kernel, str):
             name = decomposer.kernel
         chosen = check_components(components, len(decomposer.eigenvalues_))
-        _, counts = np.unique(np.asarray(y), return_counts=True)
         return cls.from_predictions(
             scores.usefulness,
             scores.robustness,
             eigenvalues=decomposer.eigenvalues_[chosen],
-            chance=counts.max() / counts.sum(),
+            chance=chance,
+            label=label,
             name=name,
+            components=chosen,
+            marked=marked,
+            boxes=boxes,
             ax=ax,
         )
 
@@ -124,6 +173,10 @@ class RobustnessUsefulnessDisplay(Display):
         eigenvalues: ArrayLike | None = None,
         chance: float | None = None,
         name: str | None = None,
+        components: ArrayLike | None = None,
+        marked: ArrayLike | None = None,
+        boxes: bool = False,
+        label: Any = None,
         ax: Any = None,
     ) -> RobustnessUsefulnessDisplay:
         """Plot given scores.
@@ -138,12 +191,25 @@ class RobustnessUsefulnessDisplay(Display):
             Accuracy above which a feature is useful, drawn as a line. If None, no line.
         name : str, default=None
             Title of the plot.
+        components : array-like of shape (p,), default=None
+            Indices of the features. If None, 0, 1, ...
+        marked : array-like of int, default=None
+            Indices of features whose dots are ringed and numbered, among `components`.
+        boxes : bool, default=False
+            Whether the useful features are boxed, robust and not robust ones; needs `chance`.
+        label : label, default=None
+            Class on whose samples alone they were scored, named on the axes.
         ax : matplotlib Axes, default=None
             Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         display : RobustnessUsefulnessDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, `marked` is not among `components`, or boxes lack `chance`.
         """
         values = {"usefulness": usefulness, "robustness": robustness}
         if eigenvalues is not None:
@@ -154,7 +220,57 @@ class RobustnessUsefulnessDisplay(Display):
             raise ValueError(f"Scores have shapes {shapes}; give vectors of equal length.")
         if arrays["usefulness"].size == 0:
             raise ValueError("usefulness is empty; give the scores of at least one feature.")
-        return cls(**arrays, chance=chance, name=name).plot(ax=ax)
+        count = len(arrays["usefulness"])
+        indices = np.arange(count) if components is None else np.asarray(components)
+        check_length("components", indices, count)
+        if boxes and chance is None:
+            raise ValueError("boxes=True needs chance, above which a feature is useful; give it.")
+        if marked is not None and not np.isin(marked, indices).all():
+            raise ValueError(f"marked={marked!r} must be among the components {indices.tolist()}.")
+        display = cls(
+            **arrays,
+            chance=chance,
+            name=name,
+            components=indices,
+            marked=marked,
+            boxes=boxes,
+            label=label,
+        )
+        return display.plot(ax=ax)
+
+    def find(self, kind: str = "not_robust", n_features: int | None = None) -> NDArray:
+        """Useful features that are robust, or not, the clearest first.
+
+        A feature is useful if its accuracy is above `chance`, and robust if that under attack still
+        is. Robust ones come in order of that accuracy; the others in order of usefulness less
+        robustness. With m samples an accuracy varies by about ``sqrt(chance * (1 - chance) / m)``,
+        so that the last ones may be there by luck.
+
+        Parameters
+        ----------
+        kind : {"not_robust", "robust"}, default="not_robust"
+            Which of the useful features.
+        n_features : int, default=None
+            How many at most. If None, all.
+
+        Returns
+        -------
+        components : ndarray of int
+            Indices of the features, as `components` of `FeatureGradientDisplay` or `marked` here.
+        """
+        check_option("kind", kind, tuple(_BOXES))
+        check_integer("n_features", 1 if n_features is None else n_features, low=1)
+        if self.chance is None:
+            raise ValueError("chance=None does not say which features are useful; give it.")
+        usefulness, robustness = self.usefulness, self.robustness
+        robust = robustness > self.chance
+        chosen = np.flatnonzero((usefulness > self.chance) & (robust == (kind == "robust")))
+        clarity = robustness if kind == "robust" else usefulness - robustness
+        order = chosen[np.argsort(-clarity[chosen], kind="stable")][:n_features]
+        return self._indices()[order]
+
+    def _indices(self) -> NDArray:
+        return np.arange(len(self.usefulness)) if self.components is None else self.components
 
     def _draw(self, ax: Any, **scatter_options: Any) -> None:
         self.figure_, self.ax_ = single_axes(ax, figsize=(5.2, 4))
@@ -176,13 +292,46 @@ class RobustnessUsefulnessDisplay(Display):
         if ax is None and np.ptp(weight) > 0 and "c" not in scatter_options:
             self._draw_colorbar(np.asarray(self.eigenvalues))
         if self.chance is not None:
+            guess = "most frequent class" if self.label is None else "guess at random"
             line = {"color": "0.5", "linestyle": ":", "linewidth": 1}
-            self.ax_.axhline(self.chance, label="most frequent class", zorder=0, **line)
-            shade = {"color": "tab:green", "alpha": 0.15, "linewidth": 0}
-            self.ax_.axhspan(self.chance, 1, label="useful", zorder=0, **shade)
+            self.ax_.axhline(self.chance, label=guess, zorder=0, **line)
+            if self.boxes:
+                self._draw_boxes(self.chance)
+            else:
+                shade = {"color": "tab:green", "alpha": 0.15, "linewidth": 0}
+                self.ax_.axhspan(self.chance, 1, label="useful", zorder=0, **shade)
             self.ax_.legend(fontsize="x-small", loc="lower right")
-        self.ax_.set(xlabel="robustness", ylabel="usefulness", xlim=(-0.03, 1), ylim=(0, 1))
+        of_class = "" if self.label is None else f" for class {self.label}"
+        names = {"xlabel": f"robustness{of_class}", "ylabel": f"usefulness{of_class}"}
+        self.ax_.set(**names, xlim=(-0.03, 1), ylim=(0, 1))
         self.ax_.set_aspect("equal")
+        if self.marked is not None:
+            self._mark(np.atleast_1d(self.marked))
+
+    def _draw_boxes(self, chance: float) -> None:
+        for kind, (color, line) in _BOXES.items():
+            left, right = (chance + 0.005, 0.995) if kind == "robust" else (-0.025, chance - 0.005)
+            corners = [left, right, right, left, left], [chance, chance, 0.995, 0.995, chance]
+            label = "useful, " + kind.replace("_", " ")
+            self.ax_.plot(*corners, color=color, linestyle=line, linewidth=1.5, label=label)
+
+    def _mark(self, marked: NDArray) -> None:
+        """Ring dots, and number them in a column beside them, since they often lie close."""
+        rows = np.flatnonzero(np.isin(self._indices(), marked))
+        rows = rows[np.argsort(self.usefulness[rows], kind="stable")]
+        self.ax_.scatter(
+            *(self.robustness[rows], self.usefulness[rows]),
+            **{"s": 60, "facecolors": "none", "edgecolors": "black", "zorder": 4},
+        )
+        for height, row in enumerate(rows):
+            self.ax_.annotate(
+                str(self._indices()[row]),
+                (self.robustness[row], self.usefulness[row]),
+                xytext=(25, 12 * (height - (len(rows) - 1) / 2)),
+                textcoords="offset points",
+                fontsize="small",
+                arrowprops={"arrowstyle": "-", "linewidth": 0.6},
+            )
 
     def _draw_colorbar(self, eigenvalues: NDArray) -> None:
         """Say which eigenvalues the colours and sizes stand for."""

@@ -2,8 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from skntk import SpectralFeatureDecomposer
@@ -170,3 +172,83 @@ def test_given_axes_are_not_shared_with_a_colour_bar():
     RobustnessUsefulnessDisplay.from_predictions([0.9], [0.5], eigenvalues=[1.0], ax=ax)
     RobustnessUsefulnessDisplay.from_predictions([0.9, 0.1], [0.5, 0], eigenvalues=[1, 2], ax=ax)
     assert figure.axes == [ax]
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_scores_on_one_class(frame):
+    X, y = load_digits(n_class=3, return_X_y=True)
+    X = pd.DataFrame(X / 16).add_prefix("pixel") if frame else X / 16
+    decomposer = SpectralFeatureDecomposer("fc1", n_components=5).fit(X[:60], y[:60])
+    X, y = X[60:120], y[60:120]
+    display = RobustnessUsefulnessDisplay.from_estimator(decomposer, X, y, eps=0.1, label=2)
+    outputs = decomposer.feature_outputs(X)[y == 2]
+    assert_allclose(display.usefulness, (outputs.argmax(axis=2) == 2).mean(axis=0))
+    scores = decomposer.score_features(X[y == 2], y[y == 2], eps=0.1)
+    assert_array_equal(display.robustness, scores.robustness)
+    assert display.chance == pytest.approx(1 / 3)
+    assert display.ax_.get_ylabel() == "usefulness for class 2"
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "guess at random"
+    with pytest.raises(ValueError, match="label=7 is not in y"):
+        RobustnessUsefulnessDisplay.from_estimator(decomposer, X, y, eps=0.1, label=7)
+
+
+PLANE = {
+    "usefulness": [0.9, 0.5, 0.7, 0.8, 0.3, 0.95],
+    "robustness": [0.6, 0.4, 0.1, 0.5, 0.3, 0.7],
+    "chance": 0.5,
+}
+
+
+def test_features_are_found_by_where_they_lie():
+    display = from_predictions(**PLANE)
+    # The second is no better than chance; the fourth is useful, but not above chance any more.
+    assert_array_equal(display.find(), [2, 3])
+    assert_array_equal(display.find("robust"), [5, 0])
+    assert_array_equal(display.find(n_features=1), [2])
+    named = from_predictions(**PLANE, components=[10, 20, 30, 40, 50, 60])
+    assert_array_equal(named.find(), [30, 40])
+    nothing = from_predictions([0.4], [0.1], chance=0.5)
+    assert nothing.find().shape == (0,)
+
+
+def test_marks_and_boxes():
+    display = from_predictions(**PLANE, components=[1, 2, 3, 4, 5, 6], marked=[3, 6], boxes=True)
+    ax = display.ax_
+    assert [text.get_text() for text in ax.texts] == ["3", "6"]
+    _, rings = ax.collections
+    assert_array_equal(rings.get_offsets(), [(0.1, 0.7), (0.7, 0.95)])
+    _, robust, rest = ax.lines
+    for box, name, inside, outside in (
+        (robust, "useful, robust", (0.7, 0.95), (0.1, 0.7)),
+        (rest, "useful, not robust", (0.1, 0.7), (0.7, 0.95)),
+    ):
+        assert box.get_label() == name
+        (x0, x1), (y0, y1) = ((v.min(), v.max()) for v in np.transpose(box.get_xydata()))
+        assert x0 < inside[0] < x1 and y0 < inside[1] < y1
+        assert not x0 < outside[0] < x1
+    assert robust.get_linestyle() != rest.get_linestyle()
+    display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"marked": [6]}, ValueError, r"marked=\[6\] must be among"),
+        ({"components": [1, 2]}, ValueError, "components has 2 entries, but 6"),
+        ({"chance": None, "boxes": True}, ValueError, "boxes=True needs chance"),
+    ],
+)
+def test_wrong_marks(arguments, error, match):
+    with pytest.raises(error, match=match):
+        from_predictions(**PLANE | arguments)
+    assert not plt.get_fignums()
+
+
+def test_what_cannot_be_found():
+    display = from_predictions(**PLANE)
+    with pytest.raises(ValueError, match=r"kind='useless'.*not_robust"):
+        display.find("useless")
+    with pytest.raises(ValueError, match="n_features=0"):
+        display.find(n_features=0)
+    with pytest.raises(ValueError, match="chance=None"):
+        from_predictions([0.5], [0.1]).find()
