@@ -67,6 +67,7 @@ class CheckpointMixin:
         estimator: Any = self
         names: tuple[str, ...] = ("loss", "batch_size", "linearize_at", "centered")
         names += ("early_stopping", "n_iter_no_change", "tol") if self.early_stopping else ()
+        names += () if estimator.shuffle else ("shuffle",)  # older checkpoints do not have it
         described = ("module", "optimizer", "learning_rate")
         shape, seed = estimator.input_shape, estimator.random_state
         return {

@@ -78,8 +78,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
     learning_rate : float or callable, default=1e-2
         Step size, or an Optax schedule.
     batch_size : int or None, default=128
-        Number of samples per step; samples are shuffled every epoch. If None, each step uses
-        all samples, in order.
+        Number of samples per step. If None, each step uses all samples, in order.
     max_epochs : int, default=20
         Number of passes over the data.
     adversary : AdversarialTraining, default=None
@@ -113,6 +112,9 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         Training stops early after more than this many epochs without an improvement by `tol`.
     tol : float, default=1e-4
         Least improvement of the accuracy, for early stopping.
+    shuffle : bool, default=True
+        Whether the samples are shuffled every epoch. If not, the batches are the same ones
+        throughout, in order, as in the paper.
     checkpoint : path, default=None
         Directory in which the state of training is saved after every epoch: network, optimiser,
         random numbers and history. Files are written atomically, checked when they are read, and
@@ -205,6 +207,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        shuffle: bool = True,
     ) -> None:
         self.module = module
         self.input_shape = input_shape
@@ -227,6 +230,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.shuffle = shuffle
 
     @classmethod
     def from_params(
@@ -406,6 +410,7 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
             check_integer("linearize_at", self.linearize_at, low=0)
         self._check_early_stopping()
         check_boolean("resume", self.resume)
+        check_boolean("shuffle", self.shuffle)
         if not isinstance(self.checkpoint, str | PathLike | None):
             raise TypeError(
                 f"checkpoint={self.checkpoint!r} must be the path of a directory or None."

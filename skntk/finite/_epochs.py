@@ -30,6 +30,7 @@ _HOPELESS = 100.0
 class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, NetworkMixin):
     """Training of an estimator from its current state."""
 
+    shuffle: bool
     _optimizer: Any
     _optimizer_state: Any
 
@@ -70,7 +71,7 @@ class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, N
                 self._state(),
                 self._optimizer_state,
                 (X, labels),
-                mini_batches(weights, self.batch_size, self._random),
+                mini_batches(weights, self.batch_size, self._random, self.shuffle),
                 rate,
                 self._draw_key(),
             )

@@ -42,12 +42,12 @@ TRAINING_LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_er
 
 
 def mini_batches(
-    sample_weight: NDArray, size: int | None, random: np.random.RandomState
+    sample_weight: NDArray, size: int | None, random: np.random.RandomState, shuffle: bool = True
 ) -> tuple[NDArray, NDArray]:
     """Sample indices and weights of the batches of an epoch, for `train_epoch`."""
     n = len(sample_weight)
     size = n if size is None else min(size, n)
-    order = np.arange(n) if size == n else random.permutation(n)
+    order = random.permutation(n) if shuffle and size < n else np.arange(n)
     n_batches = -(-n // size)
     weights = np.zeros(n_batches * size, sample_weight.dtype)
     weights[:n] = sample_weight[order]

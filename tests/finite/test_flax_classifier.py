@@ -557,6 +557,21 @@ def test_an_epoch_of_mini_batches_equals_a_loop_by_hand(loss, n_classes, formula
     assert errors[0] < 1e-13 < 1e-6 < errors[1]
 
 
+def test_without_shuffling_the_batches_are_in_order_in_every_epoch():
+    X, y = samples(5)
+    rule = functools.partial(optax.sgd, momentum=0.9)
+    options = {"optimizer": rule, "learning_rate": 0.5, "batch_size": 3, "shuffle": False}
+    start, after = (network(**options, max_epochs=k).fit(X, y) for k in (0, 2))
+    batches = [[0, 1, 2], [3, 4], [0, 1, 2], [3, 4]]
+    params, _ = by_hand(start, X, targets(y), batches, rule(0.5), logistic)
+    for mine, expected in zip(jax.tree.leaves(after.params_), jax.tree.leaves(params), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-11, atol=1e-13)
+    shuffled = network(**options | {"shuffle": True}, max_epochs=2).fit(X, y)
+    assert not np.allclose(leaves(shuffled)[1], leaves(after)[1])
+    with pytest.raises(TypeError, match="shuffle"):
+        network(shuffle=0).fit(X, y)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("batch_size", [None, 20, 1000])
 def test_full_batch_step_of_squared_error_is_the_formula(n_classes, batch_size):
