@@ -39,7 +39,16 @@ parser.add_argument("--batch-size", type=int, default=100)
 parser.add_argument("--learning-rate", type=float, default=0.05)
 parser.add_argument("--momentum", type=float, default=0.9)
 parser.add_argument("--eps", type=float, default=0.15, help="largest change of a pixel in [0, 1]")
+parser.add_argument("--eps-step", type=float, help="PGD's step; default: a third of eps")
 parser.add_argument("--pgd-steps", type=int, default=7, help="steps of the training adversary")
+parser.add_argument(
+    "--adversary",
+    nargs="+",
+    choices=["none", "fgsm", "pgd"],
+    default=["none", "pgd"],
+    help="adversaries of training; none is standard training",
+)
+parser.add_argument("--shuffle", action=argparse.BooleanOptionalAction, default=True)
 parser.add_argument("--output", default="adversarial_training.png")
 options = parser.parse_args()
 
@@ -57,14 +66,20 @@ module = architecture(1 if n_classes == 2 else n_classes, image_shape=tuple(data
 # %%
 # In every training step, the adversary attacks the current weights.
 
-adversaries = {
-    "standard": None,
-    f"PGD-{options.pgd_steps}": AdversarialTraining(
-        options.eps, eps_step=options.eps / 3, max_iter=options.pgd_steps
+step = options.eps / 3 if options.eps_step is None else options.eps_step
+known = {
+    "none": ("standard", None),
+    "fgsm": ("FGSM", AdversarialTraining(options.eps, method="fgsm")),
+    "pgd": (
+        f"PGD-{options.pgd_steps}",
+        AdversarialTraining(options.eps, eps_step=step, max_iter=options.pgd_steps),
     ),
 }
-figure, axes = plt.subplots(1, len(adversaries), figsize=(9, 3.6), layout="constrained")
-for (name, adversary), ax in zip(adversaries.items(), axes, strict=True):
+adversaries = dict(known[name] for name in options.adversary)
+figure, axes = plt.subplots(
+    1, len(adversaries), figsize=(4.5 * len(adversaries), 3.6), layout="constrained", squeeze=False
+)
+for (name, adversary), ax in zip(adversaries.items(), axes[0], strict=True):
     start = time.perf_counter()
     classifier = FlaxClassifier(
         module,
@@ -73,9 +88,8 @@ for (name, adversary), ax in zip(adversaries.items(), axes, strict=True):
         batch_size=options.batch_size,
         max_epochs=options.epochs,
         adversary=adversary,
-        validation_adversary=AdversarialTraining(
-            options.eps, eps_step=options.eps / 3, max_iter=20
-        ),
+        validation_adversary=AdversarialTraining(options.eps, eps_step=step, max_iter=20),
+        shuffle=options.shuffle,
         random_state=0,
     )
     classifier.set_callbacks(ProgressBar())

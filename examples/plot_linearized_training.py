@@ -42,9 +42,18 @@ parser.add_argument("--batch-size", type=int, default=100)
 parser.add_argument("--learning-rate", type=float, default=0.02)
 parser.add_argument("--momentum", type=float, default=0.9)
 parser.add_argument("--eps", type=float, default=0.15, help="largest change of a pixel in [0, 1]")
+parser.add_argument("--eps-step", type=float, help="PGD's step; default: a third of eps")
 parser.add_argument("--pgd-steps", type=int, default=7, help="steps of the training adversary")
+parser.add_argument("--adversary", choices=["none", "fgsm", "pgd"], default="pgd")
+parser.add_argument("--shuffle", action=argparse.BooleanOptionalAction, default=True)
 parser.add_argument("--output", default="linearized_training.png")
 options = parser.parse_args()
+for epoch in options.linearize_at:
+    if not 0 <= epoch < options.epochs:
+        parser.error(
+            f"--linearize-at {epoch} is no epoch of --epochs {options.epochs}; give epochs from 0 "
+            f"to {options.epochs - 1}"
+        )
 
 data = load_images(
     options.data,
@@ -60,6 +69,12 @@ module = architecture(1 if n_classes == 2 else n_classes, image_shape=tuple(data
 # %%
 # Train once for each epoch of linearisation.
 
+step = options.eps / 3 if options.eps_step is None else options.eps_step
+adversary = {
+    "none": None,
+    "fgsm": AdversarialTraining(options.eps, method="fgsm"),
+    "pgd": AdversarialTraining(options.eps, eps_step=step, max_iter=options.pgd_steps),
+}[options.adversary]
 figure, axes = plt.subplots(
     1, len(options.linearize_at), figsize=(4.5 * len(options.linearize_at), 3.6),
     layout="constrained", squeeze=False,
@@ -73,12 +88,9 @@ for epoch, ax in zip(options.linearize_at, axes[0], strict=True):
         batch_size=options.batch_size,
         max_epochs=options.epochs,
         linearize_at=epoch,
-        adversary=AdversarialTraining(
-            options.eps, eps_step=options.eps / 3, max_iter=options.pgd_steps
-        ),
-        validation_adversary=AdversarialTraining(
-            options.eps, eps_step=options.eps / 3, max_iter=20
-        ),
+        adversary=adversary,
+        validation_adversary=AdversarialTraining(options.eps, eps_step=step, max_iter=20),
+        shuffle=options.shuffle,
         random_state=0,
     )
     classifier.set_callbacks(ProgressBar())

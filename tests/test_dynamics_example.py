@@ -53,7 +53,11 @@ def test_example_writes_its_picture_and_resumes(tmp_path):
     assert "standard" in output and "pgd" not in output and "(a)" not in output
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.npz")}
     assert len(before) == 2
-    output = run(tmp_path, "--training", "standard", "pgd", "--directory", kept, "--epochs", "2")
+    batches = ["--kernel-batch", "as-training", "clean", "attacked"]
+    output = run(
+        *(tmp_path, "--training", "standard", "pgd", *batches),
+        *("--directory", kept, "--epochs", "2"),
+    )
     for text in ("standard", "pgd", "moves", "(a)", "(b)", "(c)", "(d)"):
         assert text in output, output
     for path, written in before.items():
@@ -62,3 +66,10 @@ def test_example_writes_its_picture_and_resumes(tmp_path):
         tracker = KernelDynamicsTracker.load(kept / name)
         np.testing.assert_array_equal(tracker.steps_, [0, 1, 2])
         assert tracker.kernel(1).shape == (100, 100)
+    assert output.count("(a)") == 3
+    # Before the first step both trainings have the same network.
+    first = {folder.name: KernelDynamicsTracker.load(folder).kernel(0) for folder in kept.iterdir()}
+    for kind in ("clean", "attacked"):
+        np.testing.assert_array_equal(first[f"standard, {kind}"], first[f"pgd, {kind}"])
+    np.testing.assert_array_equal(first["standard"], first["standard, clean"])
+    assert not np.allclose(first["pgd, clean"], first["pgd, attacked"], rtol=1e-3)

@@ -31,10 +31,14 @@ PAIR = ["--epochs", "2", "--checkpoints", "2", "--no-centering", "--learning-rat
             [*TINY, "--widths", "16", "--classes", "3", "8", *PAIR],
             ["2 classes", "learning rate 0.01"],
         ),
-        ("adversarial_training", TINY_TRAINING, ["standard", "PGD-2 ", "PGD-20"]),
+        (
+            "adversarial_training",
+            [*TINY_TRAINING, "--adversary", "none", "fgsm", "pgd", "--eps-step", "0.1"],
+            ["standard", "FGSM", "PGD-2 ", "PGD-20"],
+        ),
         (
             "linearized_training",
-            [*TINY_TRAINING, "--linearize-at", "0"],
+            [*TINY_TRAINING, "--linearize-at", "0", "--adversary", "fgsm", "--no-shuffle"],
             ["linearised at   0", "lowest since"],
         ),
     ],
@@ -64,3 +68,19 @@ def test_example_writes_its_picture(tmp_path, name, options, says):
     assert "nan" not in result.stdout.lower()
     pixels = matplotlib.image.imread(picture)
     assert min(pixels.shape[:2]) > 100 and pixels[..., :3].std() > 0.01
+
+
+@pytest.mark.parametrize("epoch", ["2", "-1"])
+def test_an_epoch_of_linearisation_that_never_comes_is_refused_before_training(tmp_path, epoch):
+    example = ROOT / "examples" / "plot_linearized_training.py"
+    result = subprocess.run(
+        [sys.executable, example, *TINY_TRAINING, "--linearize-at", "0", epoch],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 2 and result.stdout == ""
+    assert f"--linearize-at {epoch} is no epoch of --epochs 2" in result.stderr

@@ -63,7 +63,8 @@ class KernelDynamicsTracker:
     every : int, default=1
         Number of epochs between checkpoints. The first and the last network are always recorded.
     adversary : AdversarialTraining, default=None
-        Adversary that attacks the batch. If None, the one of the network's own training, if any.
+        Adversary that attacks the batch at every checkpoint, the first included. If None, the one
+        of the network's own training, if any; a radius of 0 leaves the batch clean (Notes).
     top : tuple of int, default=(10, 20)
         Sizes p of the top eigenspaces that are followed.
     directory : path, default=None
@@ -96,6 +97,18 @@ class KernelDynamicsTracker:
     A checkpoint costs one empirical kernel and its top eigenpairs. Distances are computed on first
     access, by one product of the (T, (N k)^2) matrix of kernels with itself. With a directory,
     only blocks of that matrix are in memory.
+
+    How far a kernel moves depends on the batch as well as on training: one that is attacked anew
+    at every checkpoint moves with it. Like is compared with like by following both trainings on
+    the same kind of batch, with two trackers as callbacks of one fit where both kinds are wanted:
+
+    ============  ======================================  =======================================
+    training      clean batch                             attacked batch
+    ============  ======================================  =======================================
+    standard      ``adversary=None``                      ``adversary=AdversarialTraining(eps)``
+    adversarial   ``adversary=AdversarialTraining(0.0)``  ``adversary=None``, as training attacks,
+                                                          or one of its own
+    ============  ======================================  =======================================
 
     Examples
     --------

@@ -132,6 +132,22 @@ def uninterrupted():
 # --- as a callback ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("training", [None, ADVERSARY], ids=["standard", "adversarial"])
+def test_both_batches_of_one_training(training):
+    """Clean and attacked batches, two trackers on one fit, in standard and in adversarial runs."""
+    clean = make_tracker(adversary=AdversarialTraining(0.0))
+    attacked = make_tracker(adversary=None if training else ADVERSARY)
+    network(2, adversary=training).set_callbacks(clean, attacked).fit(X, y)
+    for step in (0, 1, 2):
+        clf = network(step, adversary=training).fit(X, y)
+        on_batch = clf.empirical_ntk(BATCH)
+        on_attacked = clf.empirical_ntk(clf.attack(BATCH, BATCH_LABELS, ADVERSARY))
+        scale = np.abs(on_batch).max()
+        np.testing.assert_allclose(clean.kernel(step), on_batch, rtol=0, atol=1e-10 * scale)
+        np.testing.assert_allclose(attacked.kernel(step), on_attacked, rtol=0, atol=1e-10 * scale)
+        assert np.abs(on_attacked - on_batch).max() > 1e-3 * scale
+
+
 @pytest.mark.parametrize("own", [None, OTHER_ADVERSARY], ids=["network's", "own"])
 @pytest.mark.parametrize("adversary", [None, ADVERSARY], ids=["standard", "adversarial"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
