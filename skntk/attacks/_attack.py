@@ -1,4 +1,4 @@
-"""Adversarial examples of any differentiable classifier, in closed form for kernels."""
+"""Adversarial examples of any differentiable estimator, in closed form for kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils import check_array, check_random_state, gen_batches
 from .._utils.frames import as_configured
 from .._utils.progress import track
 from .._utils.showing import shown
-from .._utils.targets import label_indices
+from .._utils.targets import as_columns, label_indices
 from .._utils.validation import (
     check_array_or_real,
     check_boolean,
@@ -26,12 +26,13 @@ from .._utils.validation import (
 from .._utils.warnings import warn_user
 from ._black_box import Model, as_black_box
 from ._box import check_clip_values
-from ._differentiable import as_differentiable
+from ._differentiable import as_victim
 from ._losses import LOSSES
+from ._regressors import check_targets
 from ._result import AttackResult, Record
 from ._search import BestIterate
-from ._specification import AttackSpecification
-from ._stages import METHODS, BatchSearch, Options
+from ._specification import AttackSpecification, Options
+from ._stages import METHODS, BatchSearch
 
 __all__ = ["AttackResult", "NTKAttack"]
 
@@ -56,13 +57,21 @@ class NTKAttack(BaseEstimator):
     The paper's attacks are FGSM and PGD. How robust a model is, is a question for "auto", which
     reports the worst case of several attacks, as AutoAttack [2]_ does.
 
+    On a regressor every method raises the squared error :math:`|f(x') - y|^2`. Its gradient has the
+    sign of f - y; where the two are equal (half of their digits agree), as everywhere if y is None,
+    both directions are tried: the output with the steepest gradient is raised, and lowered. No
+    prediction is right or wrong there, so that no example is a success, `success` is None, and the
+    result has `squared_error` in its place. `skntk.metrics.robust_r2_score` scores it.
+
     Parameters
     ----------
     estimator : estimator or None
         Fitted, with ``decision_function`` and ``input_vjp``; or a Pipeline that ends in
         one after affine steps, or a fitted search over either. The perturbation is in the
-        pipeline's own input space. Any classifier or pipeline for "square". None, for
-        `make_robust_scorer` and `robust_accuracy_score`: whatever is being scored.
+        pipeline's own input space. A regressor has ``predict`` and ``input_vjp``, and may be in a
+        `TransformedTargetRegressor` whose transformer is affine. Any classifier, regressor or
+        pipeline for "square". None, for `make_robust_scorer`, `robust_accuracy_score` and
+        `robust_r2_score`: whatever is being scored.
     eps : float or array-like of shape (d,), default=8/255
         Radius of the ball; one value per feature scales its axes, and a feature of 0 stays as it
         is. It is one budget: several are ``run(X, y, epsilons=[0.1, 0.2])``, whose
@@ -76,7 +85,9 @@ class NTKAttack(BaseEstimator):
         random point, APGD on the cross-entropy from a random point, APGD toward each of the nine
         nearest other classes, and Square, each on the samples that still stand. It goes on with no
         sample once it is misclassified, nor with an ascent once no small step raises a margin that
-        is far from success, and warns of what makes its answer doubtful.
+        is far from success, and warns of what makes its answer doubtful. On a regressor it is the
+        worst case of FGSM, APGD from the sample and from a random point, APGD that crosses the
+        target to its other side, and Square.
     loss : str, default="cross_entropy"
         "cross_entropy", "linear", "max_l1", "max_l1_offset", "sum_delta", "margin" or "dlr".
         What is maximised: cross-entropy of the outputs as logits (Eq. 17-21); "linear",
@@ -86,7 +97,8 @@ class NTKAttack(BaseEstimator):
         although it is the same for all classes on training points only; "sum_delta",
         the sum of all differences (Eq. 35); "margin", the largest other output less that of the
         label; "dlr", the margin over the spread of the three largest outputs [2]_, with two
-        classes the margin. "auto" has losses of its own.
+        classes the margin. "auto" has losses of its own. These are losses of classifiers; on a
+        regressor, the default stands for the squared error and any other is refused.
     eps_step : float or array-like of shape (d,), default=None
         Size of a PGD step, ``2.5 * eps / max_iter`` if None; of the first steps of APGD,
         ``2 * eps`` if None.
@@ -97,7 +109,7 @@ class NTKAttack(BaseEstimator):
     num_random_init : int, default=0
         Further starts at random points of the ball.
     targeted : bool, default=False
-        Move toward the labels given instead of away from them.
+        Move toward the labels, or targets, given instead of away from them.
     clip_values : tuple of two floats or arrays of shape (d,), or None, default=(0.0, 1.0)
         Lowest and highest value of a feature. None: no box.
     batch_size : int, default=None
@@ -133,6 +145,14 @@ class NTKAttack(BaseEstimator):
     >>> result = attack.run(X[500:550], y[500:550], epsilons=[0.1])
     >>> print(result.robust_accuracy, result.report.n_broken["fgsm"])
     [0.54] [21]
+
+    A regressor, whose error at a training sample is 0 without an attack:
+
+    >>> from skntk import NTKRegressor
+    >>> reg = NTKRegressor("fc1").fit(X[:200], y[:200])
+    >>> result = NTKAttack(reg, method="pgd").run(X[:5], y[:5], epsilons=[0.0, 0.1])
+    >>> print(result.report.mean_squared_error.round(1))
+    [0.  5.8]
     """
 
     def __init__(
@@ -175,8 +195,8 @@ class NTKAttack(BaseEstimator):
         ----------
         X : array-like of shape (n, d)
             Clean samples, inside `clip_values`.
-        y : array-like of shape (n,), default=None
-            True labels (targets if `targeted`). None: the estimator's own predictions.
+        y : array-like of shape (n,), or of shape (n, k) for a regressor, default=None
+            True labels or values (targets if `targeted`). None: the estimator's own predictions.
 
         Returns
         -------
@@ -189,8 +209,8 @@ class NTKAttack(BaseEstimator):
         ------
         ValueError
             For wrong parameters, samples that are not finite or outside `clip_values`,
-            labels the estimator never saw, columns of text, or an estimator of precomputed
-            kernels.
+            labels the estimator never saw, targets unlike a regressor's outputs, columns of text,
+            or an estimator of precomputed kernels.
         """
         return as_configured(X, self.run(X, y, epsilons=[self.eps]).X_adv[0])
 
@@ -203,8 +223,8 @@ class NTKAttack(BaseEstimator):
         ----------
         X : array-like of shape (n, d)
             Clean samples, inside `clip_values`.
-        y : array-like of shape (n,), default=None
-            True labels (targets if `targeted`). None: the estimator's own predictions.
+        y : array-like of shape (n,), or of shape (n, k) for a regressor, default=None
+            True labels or values (targets if `targeted`). None: the estimator's own predictions.
         epsilons : sequence of floats or of arrays of shape (d,)
             Budgets, in any order; `eps` is not used.
 
@@ -251,7 +271,7 @@ class NTKAttack(BaseEstimator):
                 contained = [before for eps, before in found if np.all(eps <= budgets[k])]
                 found.append((budgets[k], search.at(budgets[k], contained)))
                 record.take(k, batch, search, *found[-1][1])
-        result = record.result(self.method)
+        result = record.result(self.method, is_regression=model.classes_ is None)
         if options.is_worst_case:
             result.report["doubts"] = record.doubts(model, result.report)
         return result
@@ -259,7 +279,12 @@ class NTKAttack(BaseEstimator):
     def _validate(self, X: ArrayLike, y: ArrayLike | None) -> tuple[Model, NDArray, NDArray | None]:
         self._check_parameters()
         without_gradient = self.method == "square"
-        model = (as_black_box if without_gradient else as_differentiable)(self.estimator)
+        model = (as_black_box if without_gradient else as_victim)(self.estimator)
+        if model.classes_ is None and self.loss != "cross_entropy":
+            raise ValueError(
+                f"loss={self.loss!r} is a loss of classifiers, and {type(self.estimator).__name__} "
+                "is a regressor, on which an attack raises the squared error; leave loss out."
+            )
         X_raw: Any = X
         check_table(X)
         try:
@@ -268,14 +293,18 @@ class NTKAttack(BaseEstimator):
             check_no_text(X_raw, _ENCODE)
             raise
         # On what the user gave, so that scikit-learn can check feature names and width.
-        methods = ("decision_function", "predict_proba", "predict")
-        method = next(name for name in methods if hasattr(self.estimator, name))
-        getattr(self.estimator, method)((X_raw if hasattr(X_raw, "columns") else X)[:1])
+        names = ["decision_function", "predict_proba", "predict"]
+        name = next(n for n in names if hasattr(self.estimator, n))
+        first = getattr(self.estimator, name)((X_raw if hasattr(X_raw, "columns") else X)[:1])
         if y is None:
             if self.targeted:
-                raise ValueError("targeted=True needs y, the class to move each sample toward.")
+                goal = "value" if model.classes_ is None else "class"
+                raise ValueError(f"targeted=True needs y, the {goal} to move each sample toward.")
             return model, X, None
-        labels = label_indices(y, model.classes_)
+        if model.classes_ is None:
+            labels = check_targets(y, as_columns(np.asarray(first)).shape[1])
+        else:
+            labels = label_indices(y, model.classes_)
         if len(labels) != len(X):
             raise ValueError(f"X has {len(X)} samples and y has {len(labels)}; give one each.")
         return model, X, labels

@@ -1,4 +1,4 @@
-"""Classifiers of which an attack sees the outputs alone."""
+"""Estimators of which an attack sees the outputs alone."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from .._utils.optional import import_for
 from .._utils.targets import as_columns
 from ._readings import is_hard_vote, reading_of, unwrapped
 
-__all__ = ["BlackBox", "Model", "as_black_box", "check_classifies"]
+__all__ = [
+    *("BlackBox", "Model", "as_black_box"),
+    *("check_classifies", "check_has_features", "regresses"),
+]
 
 
 class Model(Protocol):
     """What every attack asks of a model."""
 
     @property
-    def classes_(self) -> NDArray:
-        """Label of each output; of a single output, the labels of negative and positive values."""
+    def classes_(self) -> NDArray | None:
+        """Label of each output; of a single output, the labels of negative and positive values.
+
+        None of a regressor.
+        """
 
     def outputs(self, X: NDArray) -> NDArray:
         """Outputs (m, k) for inputs (m, d), with one column for two classes."""
@@ -33,31 +39,35 @@ class Model(Protocol):
 
 
 class BlackBox:
-    """A fitted classifier as a function from inputs to outputs.
+    """A fitted estimator as a function from inputs to outputs.
 
     Parameters
     ----------
-    classifier : estimator
-        With `classes_`, and `decision_function` or else `predict_proba`; it need have neither if
-        it counts the votes of others.
+    estimator : estimator
+        A regressor, or a classifier with `classes_`, and `decision_function` or else
+        `predict_proba`; it need have neither if it counts the votes of others.
     """
 
-    def __init__(self, classifier: Any):
-        self.classifier = classifier
-        self.reading = None if is_hard_vote(unwrapped(classifier)) else reading_of(classifier)
+    def __init__(self, estimator: Any):
+        self.estimator = estimator
+        self.regresses = regresses(estimator)
+        reads = not self.regresses and not is_hard_vote(unwrapped(estimator))
+        self.reading = reading_of(estimator) if reads else None
 
     @property
-    def classes_(self) -> NDArray:
-        """Class labels of the classifier."""
-        return np.asarray(self.classifier.classes_)
+    def classes_(self) -> NDArray | None:
+        """Class labels of a classifier."""
+        return None if self.regresses else np.asarray(self.estimator.classes_)
 
     def outputs(self, X: NDArray) -> NDArray:
         """Outputs (m, k), with one column for two classes."""
         inputs = self._framed(X)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # on feature names
+            if self.regresses:
+                return as_columns(np.asarray(self.estimator.predict(inputs)))
             if self.reading is None:
                 return _as_outputs(self._votes(inputs))
-            values = np.asarray(getattr(self.classifier, self.reading.method)(inputs))
+            values = np.asarray(getattr(self.estimator, self.reading.method)(inputs))
         sign = 1 if self.reading.positive == 1 else -1
         if not self.reading.has_threshold:
             is_output = self.reading.method == "decision_function"
@@ -67,9 +77,9 @@ class BlackBox:
 
     def _votes(self, inputs: Any) -> NDArray:
         """Sums (m, n_classes) of the weights of members, over those that predict each class."""
-        voting = unwrapped(self.classifier)
+        voting = unwrapped(self.estimator)
         weights = voting._weights_not_none
-        predicted = np.asarray(self.classifier.transform(inputs)).astype(int)
+        predicted = np.asarray(self.estimator.transform(inputs)).astype(int)
         of_class = predicted[:, :, None] == np.arange(len(voting.classes_))
         return np.average(of_class, axis=1, weights=weights)
 
@@ -78,7 +88,7 @@ class BlackBox:
 
     def _framed(self, X: NDArray) -> Any:
         """Rows under the names that the classifier was fitted with, by which steps choose."""
-        names = getattr(self.classifier, "feature_names_in_", None)
+        names = getattr(self.estimator, "feature_names_in_", None)
         if names is None:
             return X
         # Fitted on a data frame; any library's is read by the names of its columns.
@@ -94,18 +104,20 @@ def _as_outputs(probabilities: NDArray) -> NDArray:
 
 
 def as_black_box(estimator: Any) -> BlackBox:
-    """View of a fitted classifier, pipeline or search as a `BlackBox`.
+    """View of a fitted classifier, regressor, pipeline or search as a `BlackBox`.
 
     Raises
     ------
     NotFittedError
         If it is a scikit-learn estimator that is not fitted.
     TypeError
-        If it has no outputs, or no classes.
+        If it has no outputs, or is no regressor and has no classes.
     """
-    check_classifies(estimator)
+    check_has_features(estimator)
     if hasattr(estimator, "__sklearn_tags__"):
         check_is_fitted(estimator)
+    if regresses(estimator):
+        return BlackBox(estimator)
     has_outputs = hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")
     has_outputs = has_outputs or is_hard_vote(unwrapped(estimator))
     if not has_outputs or not hasattr(estimator, "classes_"):
@@ -117,25 +129,23 @@ def as_black_box(estimator: Any) -> BlackBox:
     return BlackBox(estimator)
 
 
-def check_classifies(estimator: Any) -> None:
-    """Raise for a model whose inputs or predictions no attack could change.
+def regresses(estimator: Any) -> bool:
+    """Whether an estimator says that it is a regressor, so that its outputs are no classes."""
+    return hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator)
 
-    Raises
-    ------
-    TypeError
-        For a regressor, whose predictions have no classes to leave.
-    ValueError
-        For a classifier of precomputed kernels or distances, which has no features.
-    """
-    if not hasattr(estimator, "__sklearn_tags__"):
-        return
-    if is_regressor(estimator):
+
+def check_classifies(estimator: Any, remedy: str = "Give a classifier.") -> None:
+    """Raise TypeError for a regressor, whose predictions are no classes."""
+    if regresses(estimator):
         raise TypeError(
-            f"estimator={type(estimator).__name__} is a regressor; attacks change predicted "
-            "classes. Attack a classifier, such as NTKClassifier, or differentiate a regressor by "
-            "its own input_vjp."
+            f"estimator={type(estimator).__name__} is a regressor, whose outputs are no classes. "
+            f"{remedy}"
         )
-    if get_tags(estimator).input_tags.pairwise:
+
+
+def check_has_features(estimator: Any) -> None:
+    """Raise ValueError for an estimator of precomputed kernels or distances."""
+    if hasattr(estimator, "__sklearn_tags__") and get_tags(estimator).input_tags.pairwise:
         raise ValueError(
             f"estimator={type(estimator).__name__} takes a precomputed matrix (such as "
             "kernel='precomputed' makes it do) and has no features to perturb; fit it on samples, "

@@ -10,25 +10,31 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.showing import shown
-from . import _ensembles  # noqa: F401  it registers its views
-from ._black_box import check_classifies
+from . import _ensembles, _regressors  # noqa: F401  they register their views
+from ._black_box import check_classifies, check_has_features, regresses
 from ._views import DifferentiableClassifier, Linearization, Refusal, View, view
 
-__all__ = ["DifferentiableClassifier", "DifferentiableModel", "Linearization", "as_differentiable"]
+__all__ = [
+    "DifferentiableClassifier",
+    "DifferentiableModel",
+    "Linearization",
+    "as_differentiable",
+    "as_victim",
+]
 
 
 class DifferentiableModel:
-    """A fitted classifier as a function of arrays: outputs (m, k) and their pullback.
+    """A fitted classifier or regressor as a function of arrays: outputs (m, k) and their pullback.
 
     Parameters
     ----------
     of_outputs : View
         The outputs by which it predicts.
-    classes : ndarray of shape (n_classes,)
-        Labels.
+    classes : ndarray of shape (n_classes,) or None
+        Labels; None of a regressor.
     """
 
-    def __init__(self, of_outputs: View, classes: NDArray):
+    def __init__(self, of_outputs: View, classes: Any):
         self._view = of_outputs
         self.classes_ = classes
 
@@ -67,10 +73,25 @@ def as_differentiable(estimator: Any) -> DifferentiableModel:
         If it is a regressor, it has no input gradient, or something within it has none.
     """
     check_classifies(estimator)
+    return as_victim(estimator)
+
+
+def as_victim(estimator: Any) -> DifferentiableModel:
+    """View of a fitted classifier or regressor, pipeline or search as a `DifferentiableModel`.
+
+    Raises
+    ------
+    NotFittedError
+        If it is a scikit-learn estimator that is not fitted.
+    TypeError
+        If it has no input gradient, something within it has none, or a transformer of its targets
+        is not affine.
+    """
+    check_has_features(estimator)
     if hasattr(estimator, "__sklearn_tags__"):
         check_is_fitted(estimator)
     try:
-        return DifferentiableModel(view(estimator), np.asarray(estimator.classes_))
+        of_outputs = view(estimator)
     except Refusal as refusal:
         within = refusal.estimator is not estimator
         where = f", within it {shown(refusal.estimator, 60)}," if within else ""
@@ -80,6 +101,8 @@ def as_differentiable(estimator: Any) -> DifferentiableModel:
             "and classes_ (see skntk.attacks.DifferentiableClassifier), or attack it without "
             "gradients, method='square'."
         ) from None
+    classes = None if regresses(estimator) else np.asarray(estimator.classes_)
+    return DifferentiableModel(of_outputs, classes)
 
 
 def _without_feature_name_warnings() -> warnings.catch_warnings:

@@ -1,8 +1,9 @@
 """Losses that an attack maximises, and their cotangents with respect to the logits.
 
-Every loss takes k >= 2 logits; a binary output f becomes the pair (-f/2, f/2), whose softmax
-is the sigmoid of f. Only the direction of a cotangent matters, because attacks normalise
-gradients: losses drop positive factors that would vanish on confident samples.
+Every loss of a classifier takes k >= 2 logits; a binary output f becomes the pair (-f/2, f/2),
+whose softmax is the sigmoid of f. A loss of a regressor takes its outputs as they are. Only the
+direction of a cotangent matters, because attacks normalise gradients: losses drop positive factors
+that would vanish on confident samples.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-__all__ = ["LOSSES", "TOWARD_CLASS", "Loss", "as_logits", "as_output_cotangents"]
+__all__ = [
+    *("ALONG", "LOSSES", "SQUARED_ERROR", "TOWARD_CLASS"),
+    *("Loss", "as_logits", "as_output_cotangents", "differences"),
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Loss:
         Whether it replaces the labels by the model's own predictions.
     is_margin : bool
         Whether an attack has succeeded where it is positive.
+    of_classes : bool
+        Whether it is a classifier's. A regressor's takes outputs in place of logits, and in place
+        of labels real numbers of the same shape (m, k).
     """
 
     values: Callable[[NDArray, NDArray], NDArray]
@@ -41,6 +48,7 @@ class Loss:
     adds_offset: bool = False
     label_free: bool = False
     is_margin: bool = False
+    of_classes: bool = True
 
 
 def as_logits(outputs: NDArray) -> NDArray:
@@ -169,3 +177,38 @@ LOSSES = {
 #: The margin between two given classes: its labels are pairs (m, 2), the class of a sample and
 #: the class to reach.
 TOWARD_CLASS = Loss(_toward_class, _toward_class_cotangents, is_margin=True)
+
+
+def differences(outputs: NDArray, targets: NDArray) -> NDArray:
+    """Differences f - y (m, k), 0 where they are rounding error: half of the digits agree."""
+    difference = outputs - targets
+    rounding = np.sqrt(np.finfo(outputs.dtype).eps) * (np.abs(outputs) + np.abs(targets))
+    return np.where(np.abs(difference) <= rounding, 0, difference)
+
+
+def _squared_error(outputs: NDArray, targets: NDArray) -> NDArray:
+    return np.square(outputs.astype(np.float64) - targets).sum(axis=1)
+
+
+def _squared_error_cotangents(outputs: NDArray, targets: NDArray) -> NDArray:
+    """Half of the derivative, f - y; where they are equal, it is 0, and each output may rise."""
+    difference = differences(outputs, targets)
+    tied = ~difference.any(axis=1, keepdims=True)
+    if not tied.any():
+        return difference[None]
+    return np.stack([np.where(tied, rise, difference) for rise in np.eye(outputs.shape[1])])
+
+
+def _along(outputs: NDArray, directions: NDArray) -> NDArray:
+    return (outputs * directions).sum(axis=1)
+
+
+def _along_cotangents(outputs: NDArray, directions: NDArray) -> NDArray:
+    return directions[None]
+
+
+#: The loss of a regressor, whose labels are the targets.
+SQUARED_ERROR = Loss(_squared_error, _squared_error_cotangents, of_classes=False)
+
+#: The outputs in given directions, its labels.
+ALONG = Loss(_along, _along_cotangents, of_classes=False)

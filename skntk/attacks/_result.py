@@ -24,9 +24,10 @@ class AttackResult:
     ----------
     X_adv : ndarray of shape (E, n, d)
         Adversarial examples.
-    success : ndarray of bool of shape (E, n)
+    success : ndarray of bool of shape (E, n), or None
         Whether each is misclassified (or, if targeted, classified as its target). What
-        succeeds at one budget succeeds at every budget that contains it.
+        succeeds at one budget succeeds at every budget that contains it. None of a regressor, whose
+        predictions are not right or wrong.
     epsilons : ndarray of shape (E,) or (E, d)
         The budgets; (E, d) if any was given as one value per feature.
     report : Bunch
@@ -37,23 +38,43 @@ class AttackResult:
         fraction still right, and ``n_broken``, a dict from the stages of the method to the
         number of samples (E,) on which each was the first to succeed. ``doubts``, a list of
         sentences, has reasons to believe that the model is less robust than that; they are looked
-        for by "auto" alone.
+        for by "auto" alone. Of a regressor it has, in place of misclassified and flipped samples,
+        of accuracy and of ``n_broken``, ``clean_mean_squared_error``; for each budget
+        ``mean_squared_error``; and ``n_raised``, a dict from the stages to the number of samples
+        (E,) on which each was the last to raise the squared error (if targeted, to lower it) by
+        more than half of what the stages before it had.
+    squared_error : ndarray of shape (E, n), or None
+        Squared error of a regressor on each example, a sum over its targets. It falls from no
+        budget to one that contains it (if targeted, it rises to none). None of a classifier.
     """
 
     X_adv: NDArray
-    success: NDArray
+    success: NDArray | None
     epsilons: NDArray
     report: Bunch
+    squared_error: NDArray | None = None
 
     def __repr__(self) -> str:
         budgets = np.array2string(self.epsilons, threshold=8, edgeitems=2, separator=", ")
-        accuracy = np.array2string(self.robust_accuracy, threshold=8, edgeitems=2, separator=", ")
+        key = "robust_accuracy" if self.squared_error is None else "mean_squared_error"
+        numbers = np.array2string(self.report[key], threshold=8, edgeitems=2, separator=", ")
         n = self.report["n_samples"]
-        return f"AttackResult(n_samples={n}, epsilons={budgets}, robust_accuracy={accuracy})"
+        return f"AttackResult(n_samples={n}, epsilons={budgets}, {key}={numbers})"
 
     @property
     def robust_accuracy(self) -> NDArray:
-        """Fraction (E,) of the samples that are still right at each budget, from the report."""
+        """Fraction (E,) of the samples that are still right at each budget, from the report.
+
+        Raises
+        ------
+        AttributeError
+            On the result of a regressor.
+        """
+        if self.squared_error is not None:
+            raise AttributeError(
+                "robust_accuracy is a classifier's; of a regressor take squared_error (E, n), or "
+                "report.mean_squared_error (E,)."
+            )
         return self.report["robust_accuracy"]
 
 
@@ -66,7 +87,9 @@ class Record:
         self.X_adv = np.empty((*shape, X.shape[1]), X.dtype)
         self.success = np.empty(shape, bool)
         self.robust = np.empty(shape, bool)
-        self.broken_by = np.empty(shape, object)
+        self.fell_to = np.empty(shape, object)
+        self.squared_error = np.empty(shape)
+        self.clean_squared_error = np.empty(len(X))
         self.misclassified = np.empty(len(X), bool)
         self.finite = np.empty(len(X), bool)
         self.has_gradient: NDArray | None = np.empty(len(X), bool)
@@ -75,6 +98,8 @@ class Record:
         """What a batch is before it is attacked."""
         self.misclassified[batch] = search.clean.success
         self.finite[batch] = search.clean.finite
+        if search.is_regression:
+            self.clean_squared_error[batch] = search.clean.squared_error
         if search.has_gradient is None:
             self.has_gradient = None
         elif self.has_gradient is not None:
@@ -88,22 +113,30 @@ class Record:
         """What became of a batch at one budget."""
         self.X_adv[k, batch], self.success[k, batch] = best.points, best.success
         self.robust[k, batch] = best.robust
+        if search.is_regression:
+            self.squared_error[k, batch] = best.squared_error
         names = np.array([*(name for name, _ in search.stages), None], dtype=object)
-        self.broken_by[k, batch] = names[fell]
+        self.fell_to[k, batch] = names[fell]
 
-    def result(self, method: str) -> AttackResult:
+    def result(self, method: str, *, is_regression: bool) -> AttackResult:
         """Everything but the doubts."""
-        n_zero = None if self.has_gradient is None else int((~self.has_gradient).sum())
+        names = stage_names(method, is_regression=is_regression)
+        counts = {name: (self.fell_to == name).sum(axis=1) for name in names}
         report = Bunch(
             n_samples=len(self.X),
-            n_misclassified=int(self.misclassified.sum()),
-            n_zero_gradient=n_zero,
+            n_zero_gradient=None if self.has_gradient is None else int((~self.has_gradient).sum()),
             n_not_finite=int((~self.finite).sum()),
-            n_flipped=(self.success & ~self.misclassified).sum(axis=1),
-            n_broken={name: (self.broken_by == name).sum(axis=1) for name in stage_names(method)},
-            robust_accuracy=self.robust.mean(axis=1),
             doubts=[],
         )
+        if is_regression:
+            report.clean_mean_squared_error = float(self.clean_squared_error.mean())
+            report.mean_squared_error = self.squared_error.mean(axis=1)
+            report.n_raised = counts
+            return AttackResult(self.X_adv, None, self.budgets, report, self.squared_error)
+        report.n_misclassified = int(self.misclassified.sum())
+        report.n_flipped = (self.success & ~self.misclassified).sum(axis=1)
+        report.n_broken = counts
+        report.robust_accuracy = self.robust.mean(axis=1)
         return AttackResult(self.X_adv, self.success, self.budgets, report)
 
     def doubts(self, model: Model, report: Bunch) -> list[str]:
@@ -111,5 +144,5 @@ class Record:
         right = self.finite & ~self.misclassified
         n_zero = 0 if self.has_gradient is None else int((right & ~self.has_gradient).sum())
         outputs = self.first_outputs
-        by_search = report["n_broken"]["square"]
+        by_search = report["n_broken" if "n_broken" in report else "n_raised"]["square"]
         return doubts(model, self.X[: len(outputs)], outputs, n_zero, by_search, len(self.X))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._utils.targets import classify
 from ._balls import Ball
 from ._differentiable import DifferentiableModel
-from ._losses import Loss, as_logits, as_output_cotangents
+from ._losses import ALONG, Loss, as_logits, as_output_cotangents, differences
 
 __all__ = ["BestIterate", "Objective", "ascend"]
 
@@ -23,7 +23,7 @@ class Objective:
     ----------
     loss : Loss
     labels : ndarray of shape (m,), or (m, 2) for `TOWARD_CLASS`
-        Class indices.
+        Class indices. Of a regressor's loss, real numbers (m, k).
     targeted : bool
     """
 
@@ -38,13 +38,38 @@ class Objective:
     def values(self, outputs: NDArray) -> NDArray:
         """Objective of each sample (m,); -inf where an output is not finite."""
         finite = np.isfinite(outputs).all(axis=1)
-        logits = as_logits(np.where(finite[:, None], outputs, 0))
+        logits = self._logits(np.where(finite[:, None], outputs, 0))
         return np.where(finite, self.sign * self.loss.values(logits, self.labels), -np.inf)
 
-    def reached(self, outputs: NDArray) -> NDArray:
-        """Whether each sample is classified as intended; False if an output is not finite."""
-        hit = classify(outputs) == self.labels
-        return np.isfinite(outputs).all(axis=1) & (hit if self.targeted else ~hit)
+    def reached(self, outputs: NDArray, labels: NDArray | None = None) -> NDArray:
+        """Whether each sample is classified as intended, by the labels of the objective or others.
+
+        False if an output is not finite, and for regressors, whose errors are large or small but
+        neither right nor wrong.
+        """
+        if not self.loss.of_classes:
+            return np.zeros(len(outputs), bool)
+        labels = self.labels if labels is None else labels
+        hit: NDArray = classify(outputs) == labels
+        finite: Any = np.isfinite(outputs).all(axis=1)
+        return finite & (hit if self.targeted else ~hit)
+
+    def tied(self, outputs: NDArray) -> NDArray:
+        """Where a regressor's outputs equal the targets to leave, so that two ways lead away."""
+        if self.loss.of_classes or self.targeted:
+            return np.zeros(len(outputs), bool)
+        apart: Any = differences(outputs, self.labels).any(axis=1)
+        return ~apart
+
+    def opposite(
+        self,
+        outputs: NDArray,
+        pullback: Callable[[NDArray], NDArray],
+        dual_norm: Callable[[NDArray], NDArray],
+    ) -> Objective:
+        """A regressor's outputs in the direction opposite to the one that the gradient follows."""
+        _, direction = self._steepest(outputs, pullback, dual_norm)
+        return Objective(ALONG, -direction, targeted=False)
 
     def gradient(
         self,
@@ -53,18 +78,34 @@ class Objective:
         dual_norm: Callable[[NDArray], NDArray] | None = None,
     ) -> NDArray:
         """Gradient (m, d) along the candidate direction with the largest dual norm (and offset)."""
-        logits = as_logits(np.nan_to_num(outputs))
-        candidates = self.loss.cotangents(logits, self.labels)
-        cotangents = self.sign * as_output_cotangents(candidates, outputs.shape[1])
+        return self._steepest(outputs, pullback, dual_norm)[0]
+
+    def _logits(self, outputs: NDArray) -> NDArray:
+        """What the loss takes."""
+        return as_logits(outputs) if self.loss.of_classes else outputs
+
+    def _steepest(
+        self,
+        outputs: NDArray,
+        pullback: Callable[[NDArray], NDArray],
+        dual_norm: Callable[[NDArray], NDArray] | None,
+    ) -> tuple[NDArray, NDArray]:
+        """Gradient (m, d), and its cotangent (m, k)."""
+        logits = self._logits(np.nan_to_num(outputs))
+        cotangents = candidates = self.loss.cotangents(logits, self.labels)
+        if self.loss.of_classes:
+            cotangents = as_output_cotangents(candidates, outputs.shape[1])
+        cotangents = self.sign * cotangents
         gradients = np.stack([pullback(c.astype(outputs.dtype)) for c in cotangents])
         gradients = np.nan_to_num(gradients, copy=False, posinf=0, neginf=0)
         if len(gradients) == 1 or dual_norm is None:
-            return gradients[0]
+            return gradients[0], cotangents[0]
         gains = dual_norm(gradients)
         if self.loss.adds_offset:
             gains = gains + np.einsum("cmk,mk->cm", candidates, logits)
         steepest = gains.argmax(axis=0)
-        return gradients[steepest, np.arange(gradients.shape[1])]
+        rows = np.arange(gradients.shape[1])
+        return gradients[steepest, rows], cotangents[steepest, rows]
 
 
 class BestIterate:
@@ -114,6 +155,11 @@ class BestIterate:
         self._take(lost, smaller.points, smaller.outputs, smaller.values)
 
     @property
+    def squared_error(self) -> NDArray:
+        """Of a regressor; NaN where an output is not finite."""
+        return np.square(self.outputs.astype(np.float64) - self.labels).sum(axis=1)
+
+    @property
     def finite(self) -> NDArray:
         """Whether all outputs of each sample are finite."""
         return np.isfinite(self.outputs).all(axis=1)
@@ -128,9 +174,14 @@ class BestIterate:
         """Whether each point is misclassified (targeted: classified as its target)."""
         return self._succeeds(self.outputs)
 
+    def fell_since(self, before: BestIterate, clean: BestIterate) -> NDArray:
+        """Where a stage has succeeded; of a regressor, raised what was gained by over a half."""
+        if self.objective.loss.of_classes:
+            return self.success & ~before.success
+        return self.values - before.values > 0.5 * (before.values - clean.values)
+
     def _succeeds(self, outputs: NDArray) -> NDArray:
-        hit = classify(outputs) == self.labels
-        return np.isfinite(outputs).all(axis=1) & (hit if self.objective.targeted else ~hit)
+        return self.objective.reached(outputs, self.labels)
 
     def _take(self, rows: NDArray, points: NDArray, outputs: NDArray, values: NDArray) -> None:
         self.points[rows], self.outputs[rows] = points[rows], outputs[rows]
@@ -146,16 +197,18 @@ def ascend(
     step_size: Any,
     n_steps: int,
     linearization: tuple[NDArray, Callable[[NDArray], NDArray]] | None = None,
+    objective: Objective | None = None,
 ) -> None:
     """Take `n_steps` steepest steps from `start`, offering every iterate to `best`.
 
-    FGSM is one step of the full radius. `linearization` is that of `start`, if known.
+    FGSM is one step of the full radius. `linearization` is that of `start`, if known. The steps
+    raise `objective`; if it is None, that of `best`.
     """
-    points = start
+    points, objective = start, objective or best.objective
     for _ in range(n_steps):
         outputs, pullback = linearization or model.linearize(points)
         linearization = None
         best.update(points, outputs)
-        gradient = best.objective.gradient(outputs, pullback, ball.dual_norm)
+        gradient = objective.gradient(outputs, pullback, ball.dual_norm)
         points = ball.step(points, gradient, step_size)
     best.update(points, model.outputs(points))

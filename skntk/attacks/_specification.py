@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._utils.validation import check_array_or_real, check_integer, check_norm, check_option
 from ._box import as_pair, check_clip_values, check_order
 
-__all__ = ["METHODS", "AttackSpecification"]
+__all__ = ["METHODS", "AttackSpecification", "Options"]
 
 METHODS = ("fgsm", "pgd")
 
@@ -97,6 +97,32 @@ class AttackSpecification:
             if getattr(self, name) is not None:
                 check_array_or_real(name, getattr(self, name), X.shape[1], low=0.0)
         check_clip_values(self.clip_values, X)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an attack is asked for, apart from its ball.
+
+    Attributes
+    ----------
+    specification : AttackSpecification
+        Ball, box and steps.
+    loss : str
+    targeted : bool
+    n_queries : int
+    n_random_starts : int
+    """
+
+    specification: AttackSpecification
+    loss: str
+    targeted: bool
+    n_queries: int
+    n_random_starts: int
+
+    @property
+    def is_worst_case(self) -> bool:
+        """Whether only success counts, so that no stage goes on after it."""
+        return self.specification.method == "auto"
 
 
 def _as_number_or_tuple(name: str, value: Any, *, low: float = -np.inf) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,117 +12,45 @@ from numpy.typing import NDArray
 
 from .._utils.targets import classify
 from ._apgd import apgd
-from ._balls import Ball, make_ball
+from ._balls import make_ball
 from ._differentiable import Linearization
-from ._losses import LOSSES, TOWARD_CLASS, as_logits
+from ._losses import LOSSES, SQUARED_ERROR, TOWARD_CLASS, as_logits
+from ._samples import Samples
 from ._search import BestIterate, Objective, ascend
-from ._specification import AttackSpecification
+from ._specification import Options
 from ._square import square
 
-__all__ = ["METHODS", "BatchSearch", "Options", "stage_names"]
+__all__ = ["METHODS", "BatchSearch", "stage_names"]
 
 #: Classes toward which "auto" moves, the nearest ones first.
 _NEAREST = 9
 
 
-@dataclass(frozen=True)
-class Options:
-    """What an attack is asked for, apart from its ball.
-
-    Attributes
-    ----------
-    specification : AttackSpecification
-        Ball, box and steps.
-    loss : str
-    targeted : bool
-    n_queries : int
-    n_random_starts : int
-    """
-
-    specification: AttackSpecification
-    loss: str
-    targeted: bool
-    n_queries: int
-    n_random_starts: int
-
-    @property
-    def is_worst_case(self) -> bool:
-        """Whether only success counts, so that no stage goes on after it."""
-        return self.specification.method == "auto"
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Samples that go through a stage together, at one budget.
-
-    Attributes
-    ----------
-    model : Model
-    options : Options
-        The radius of their specification is the budget.
-    ball : Ball
-    best : BestIterate
-        Updated by the stage.
-    clean : tuple
-        Outputs and pullback at the centers of the balls; no pullback for a black box.
-    noise : ndarray of shape (r, m, d + 1)
-        Normal numbers of the random starts.
-    seeds : ndarray of shape (m,)
-    """
-
-    model: Any
-    options: Options
-    ball: Ball
-    best: BestIterate
-    clean: Linearization
-    noise: NDArray
-    seeds: NDArray
-
-    def take(self, rows: NDArray) -> Samples:
-        """Some of the samples, whose best points are copies."""
-        return replace(
-            self,
-            ball=self.ball.take(rows),
-            best=self.best.take(rows),
-            clean=_part(self.clean, rows),
-            noise=self.noise[:, rows],
-            seeds=self.seeds[rows],
-        )
-
-    @property
-    def starts(self) -> list[tuple[NDArray, Linearization | None]]:
-        """Clean samples, with what is known there, and the random starts."""
-        n_random = self.options.n_random_starts
-        return [(self.ball.center, self.clean), *((self.random(i), None) for i in range(n_random))]
-
-    def random(self, index: int) -> NDArray:
-        """One random point in each ball."""
-        return self.ball.random(self.noise[index])
-
-
-def _part(linearization: Linearization, rows: NDArray) -> Linearization:
-    """Outputs and pullback of some of the rows."""
-    outputs, pullback = linearization
-
-    def pull_back(cotangents: NDArray) -> NDArray:
-        padded = np.zeros_like(outputs)
-        padded[rows] = cotangents
-        return pullback(padded)[rows]
-
-    return outputs[rows], pull_back
+def _both_ways(samples: Samples, run: Callable[[Samples, Objective], None]) -> None:
+    """Raise the objective, and go the other way as well from where two ways lead up."""
+    run(samples, samples.best.objective)
+    rows = np.flatnonzero(samples.best.objective.tied(samples.clean[0]))
+    if len(rows):
+        part = samples.take(rows)
+        run(part, part.opposite)
+        samples.best.put(rows, part.best)
 
 
 def _ascend(samples: Samples, step_size: Any, n_steps: int) -> None:
-    for start, known in samples.starts:
-        ascend(
-            samples.model,
-            samples.ball,
-            start,
-            samples.best,
-            step_size=step_size,
-            n_steps=n_steps,
-            linearization=known,
-        )
+    def run(samples: Samples, objective: Objective) -> None:
+        for start, known in samples.starts:
+            ascend(
+                samples.model,
+                samples.ball,
+                start,
+                samples.best,
+                step_size=step_size,
+                n_steps=n_steps,
+                linearization=known,
+                objective=objective,
+            )
+
+    _both_ways(samples, run)
 
 
 def _fgsm(samples: Samples) -> None:
@@ -152,11 +80,14 @@ def _climb(
 
 
 def _apgd(samples: Samples) -> None:
-    for start, known in samples.starts:
-        _climb(samples, samples.best.objective, start, known)
+    def run(samples: Samples, objective: Objective) -> None:
+        for start, known in samples.starts:
+            _climb(samples, objective, start, known)
+
+    _both_ways(samples, run)
 
 
-def _apgd_on_margin(samples: Samples) -> None:
+def _apgd_twice(samples: Samples) -> None:
     """From the sample, and from a random point as well."""
     _apgd(samples)
     _climb(samples, samples.best.objective, samples.random(-1))
@@ -167,6 +98,11 @@ def _apgd_on_cross_entropy(samples: Samples) -> None:
     labels, targeted = samples.best.labels, samples.options.targeted
     objective = Objective(LOSSES["cross_entropy"], labels, targeted)
     _climb(samples, objective, samples.random(-1))
+
+
+def _apgd_across(samples: Samples) -> None:
+    """Through a regressor's targets to their other side, where the error may end up larger."""
+    _climb(samples, samples.opposite, samples.ball.center, samples.clean)
 
 
 def _apgd_toward(samples: Samples, rank: int) -> None:
@@ -203,16 +139,27 @@ METHODS: dict[str, list[Stage]] = {
     "square": [("square", _square)],
     "auto": [
         ("fgsm", _fgsm),
-        ("apgd-margin", _apgd_on_margin),
+        ("apgd-margin", _apgd_twice),
         ("apgd-cross_entropy", _apgd_on_cross_entropy),
         *(("apgd-targeted", partial(_apgd_toward, rank=rank)) for rank in range(_NEAREST)),
         ("square", _square),
     ],
 }
 
+#: The stages of "auto" on a regressor, whose samples all go through each.
+_OF_REGRESSORS: list[Stage] = [
+    ("fgsm", _fgsm),
+    ("apgd-squared_error", _apgd_twice),
+    ("apgd-across", _apgd_across),
+    ("square", _square),
+]
 
-def _stages(options: Options, n_classes: int) -> list[Stage]:
-    """Stages of a method for so many classes."""
+
+def _stages(options: Options, n_classes: int | None) -> list[Stage]:
+    """Stages of a method for so many classes; None for a regressor."""
+    if n_classes is None:
+        stages = _of_regressors(options.specification.method)
+        return [stage for stage in stages if not (options.targeted and stage[1] is _apgd_across)]
     stages = METHODS[options.specification.method]
     # Two classes have one other class each, and a target is given already.
     n_others = 0 if n_classes == 2 or options.targeted else min(_NEAREST, n_classes - 1)
@@ -220,9 +167,14 @@ def _stages(options: Options, n_classes: int) -> list[Stage]:
     return [stage for stage in stages if stage not in targeted[n_others:]]
 
 
-def stage_names(method: str) -> list[str]:
+def _of_regressors(method: str) -> list[Stage]:
+    return _OF_REGRESSORS if method == "auto" else METHODS[method]
+
+
+def stage_names(method: str, *, is_regression: bool = False) -> list[str]:
     """Names of the stages of a method, each once, in the order in which they run."""
-    return list(dict.fromkeys(name for name, _ in METHODS[method]))
+    stages = _of_regressors(method) if is_regression else METHODS[method]
+    return list(dict.fromkeys(name for name, _ in stages))
 
 
 class BatchSearch:
@@ -234,8 +186,8 @@ class BatchSearch:
     model : Model
     X : ndarray of shape (m, d)
         Clean samples.
-    labels : ndarray of shape (m,), or None
-        Class indices; None for the predictions.
+    labels : ndarray of shape (m,), or (m, k), or None
+        Class indices, or a regressor's targets; None for the predictions.
     box : tuple or None
         Lowest and highest value of a feature.
     noise : ndarray of shape (r, m, d + 1)
@@ -249,6 +201,8 @@ class BatchSearch:
         The samples themselves.
     has_gradient : ndarray of bool of shape (m,), or None
         None for a black box.
+    is_regression : bool
+        Whether outputs are real numbers without classes.
     """
 
     def __init__(
@@ -265,16 +219,18 @@ class BatchSearch:
         self.noise, self.seeds = noise, seeds
         self.linearization = _linearization(model, X)
         outputs, pullback = self.linearization
-        own = classify(outputs)
+        self.is_regression = model.classes_ is None
+        own = outputs.astype(np.float64) if self.is_regression else classify(outputs)
         labels = own if labels is None else labels
         loss = LOSSES["margin" if options.is_worst_case else options.loss]
+        loss = SQUARED_ERROR if self.is_regression else loss
         objective = Objective(loss, own if loss.label_free else labels, options.targeted)
         self.clean = BestIterate(X, outputs, objective, labels)
         self.has_gradient = None
         if options.specification.method != "square":
             dual_norm = make_ball(options.specification.norm, X, 1.0, None).dual_norm
             self.has_gradient = dual_norm(objective.gradient(outputs, pullback, dual_norm)) > 0
-        self.stages = _stages(options, len(model.classes_))
+        self.stages = _stages(options, None if self.is_regression else len(model.classes_))
 
     def at(
         self, eps: Any, contained: list[tuple[BestIterate, NDArray]]
@@ -293,7 +249,8 @@ class BatchSearch:
         best : BestIterate
             Best points, at least as good as those of the budgets within this one.
         fell : ndarray of int of shape (m,)
-            Index in `stages` of the one that succeeded on each sample first; -1: none of them.
+            Index in `stages` of the one that succeeded on each sample first, or on a regressor was
+            the last to gain more than half of what others had; -1: none of them.
         """
         best = self.clean.copy()
         fell = np.full(len(self.X), -1)
@@ -321,15 +278,15 @@ class BatchSearch:
             self.seeds,
         )
         for index, (_, run) in enumerate(self.stages):
-            before = best.success
-            if not options.is_worst_case or not before.any():
+            before = best.copy()
+            if not options.is_worst_case or not before.success.any():
                 run(samples)
-            elif not before.all():
-                rows = np.flatnonzero(~before)
+            elif not before.success.all():
+                rows = np.flatnonzero(~before.success)
                 part = samples.take(rows)
                 run(part)
                 best.put(rows, part.best)
-            fell[best.success & ~before] = index
+            fell[best.fell_since(before, self.clean)] = index
 
 
 def _mark(fell: NDArray, best: BestIterate, contained: list[tuple[BestIterate, NDArray]]) -> None:

@@ -17,10 +17,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skntk import NTKAttack, NTKClassifier, NTKRegressor
+from skntk import NTKClassifier, NTKRegressor
 from skntk.kernels import FullyConnectedNTK
 
 X, Z = gaussian(20, 4), gaussian(7, 4, seed=9)
@@ -167,12 +166,3 @@ def test_wrong_parameters_are_refused(options, message):
 def test_memory_is_checked_before_work():
     with pytest.raises(MemoryError, match="solver='eigh' for n=20"):
         NTKRegressor("fc1", solver="eigh", memory_limit=100).fit(X, Y)
-
-
-@pytest.mark.parametrize("method", ["fgsm", "square", "auto"])
-def test_an_attack_says_that_a_regressor_has_no_classes(method):
-    network = NTKRegressor("fc1")
-    piped = make_pipeline(StandardScaler(), network).fit(X, Y)
-    for victim in (network.fit(X, Y), piped):
-        with pytest.raises(TypeError, match=r"is a regressor.*input_vjp"):
-            NTKAttack(victim, eps=0.1, method=method).generate(Z)
