@@ -13,6 +13,7 @@ from ._robustness import (
     loss_gradient,
     make_robust_scorer,
     robust_accuracy_score,
+    robust_r2_score,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "make_robust_scorer",
     "polar_coordinates",
     "robust_accuracy_score",
+    "robust_r2_score",
     "spectral_concentration",
     "subspace_overlap",
 ]

@@ -1,4 +1,4 @@
-"""Accuracy under attack, and the similarity of two models' loss gradients."""
+"""Accuracy and R^2 under attack, and the similarity of two models' loss gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import column_or_1d, gen_batches
 
 from .._utils.frames import framed_like
@@ -18,6 +18,7 @@ from .._utils.showing import shown
 from .._utils.targets import as_columns, classify, label_indices, one_hot_or_sign
 from .._utils.validation import check_boolean, check_option
 from ..attacks import NTKAttack
+from ..attacks._black_box import check_classifies, regresses
 from ..attacks._differentiable import DifferentiableModel, as_differentiable
 from ..attacks._losses import LOSSES
 from ..attacks._search import Objective
@@ -30,6 +31,7 @@ __all__ = [
     "make_robust_scorer",
     "predict_labels",
     "robust_accuracy_score",
+    "robust_r2_score",
 ]
 
 #: Samples whose gradients are computed at a time.
@@ -58,6 +60,10 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
         Fraction of adversarial examples that are classified correctly: an upper bound of the
         robust accuracy, the tighter the stronger the attack.
 
+    See Also
+    --------
+    robust_r2_score : The same of a regressor.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -70,16 +76,65 @@ def robust_accuracy_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NT
     >>> robust_accuracy_score(clf, X[500:600], y[500:600], attack) < 0.2
     True
     """
-    _check_attack(attack)
-    if attack.targeted:
-        raise ValueError(
-            "targeted=True makes y the targets; robust accuracy needs the true labels. Use an "
-            "untargeted attack."
-        )
-    if attack.estimator is None:
-        attack = attack_on(attack, estimator)
-    X_adv = framed_like(X, attack.generate(X, y))
+    check_classifies(estimator, "Score a regressor by robust_r2_score.")
+    X_adv = _examples(estimator, X, y, attack)
     return float(accuracy_score(np.asarray(y), predict_labels(estimator, X_adv)))
+
+
+def robust_r2_score(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> float:
+    r"""Coefficient of determination of a regressor on adversarial examples.
+
+    .. math:: R^2 = 1 - \frac{\sum_i |f(x_i') - y_i|^2}{\sum_i |y_i - \bar y|^2}
+
+    with the mean over targets if there are several, as of a regressor's ``score``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted regressor, of which only `predict` is used if the attack has an estimator.
+    X : array-like of shape (n, d)
+        Clean samples.
+    y : array-like of shape (n,) or (n, k)
+        True values.
+    attack : NTKAttack
+        If its estimator is None, `estimator` itself is attacked; otherwise the examples are
+        made from the attack's estimator and transferred.
+
+    Returns
+    -------
+    score : float
+        At most 1, and of any size below 0: an upper bound of what the worst examples give, the
+        tighter the stronger the attack.
+
+    Raises
+    ------
+    TypeError
+        If `estimator` is not a regressor.
+
+    See Also
+    --------
+    robust_accuracy_score : The same of a classifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import minmax_scale
+    >>> from skntk import NTKAttack, NTKRegressor
+    >>> from skntk.metrics import robust_r2_score
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X, y = minmax_scale(X), minmax_scale(y)
+    >>> network = NTKRegressor("fc1", alpha=1.0).fit(X[:300], y[:300])
+    >>> attack = NTKAttack(None, eps=0.02, method="pgd")
+    >>> robust_r2_score(network, X[300:], y[300:], attack) < network.score(X[300:], y[300:])
+    True
+    """
+    if not regresses(estimator):
+        raise TypeError(
+            f"estimator={type(estimator).__name__} is not a regressor; score a classifier by "
+            "robust_accuracy_score."
+        )
+    X_adv = _examples(estimator, X, y, attack)
+    return float(r2_score(np.asarray(y), estimator.predict(X_adv)))
 
 
 def gradient_cosine_similarity(
@@ -186,7 +241,10 @@ def loss_gradient(
 
 
 def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike], float]:
-    """Scorer for `GridSearchCV` and `cross_validate`: accuracy under an attack.
+    """Scorer for `GridSearchCV` and `cross_validate`: accuracy, or R^2, under an attack.
+
+    It is `robust_accuracy_score` of classifiers and `robust_r2_score` of regressors, as the default
+    scorers of scikit-learn are accuracy and R^2.
 
     Parameters
     ----------
@@ -210,6 +268,19 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     return _RobustScorer(attack)
 
 
+def _examples(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> Any:
+    """Adversarial examples in the form of `X`, made from the attack's estimator or else this."""
+    _check_attack(attack)
+    if attack.targeted:
+        raise ValueError(
+            "targeted=True makes y the targets; a robust score needs the true labels or values. "
+            "Use an untargeted attack."
+        )
+    if attack.estimator is None:
+        attack = attack_on(attack, estimator)
+    return framed_like(X, attack.generate(X, y))
+
+
 def predict_labels(estimator: Any, X: Any) -> NDArray:
     """Predicted labels, also of a `DifferentiableClassifier` without `predict`."""
     if hasattr(estimator, "predict"):
@@ -224,7 +295,8 @@ class _RobustScorer:
         self.attack = attack
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
-        return robust_accuracy_score(estimator, X, y, self.attack)
+        score = robust_r2_score if regresses(estimator) else robust_accuracy_score
+        return score(estimator, X, y, self.attack)
 
     def __repr__(self) -> str:
         return f"make_robust_scorer({self.attack!r})"
