@@ -84,14 +84,15 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
         check_is_fitted(self, "dual_coef_")
         check_real("time", time, low=0.0, allow_inf=True)
         alpha = self._alpha if alpha is None else check_ridge(alpha, self._targets.dtype)
-        if self._spectrum is None and (time, alpha) == (self.time, self._alpha):
+        if self._spectrum is None and (time, alpha) == (self._time, self._alpha):
             return copy.copy(self)
         other = copy.copy(self)
-        other.time, other.alpha, other._alpha = time, alpha, alpha
-        if SOLVERS[self.solver_].iterative:
+        other.time, other.alpha = time, alpha
+        other._time, other._alpha = time, alpha
+        if self._spectrum is None and SOLVERS[self.solver_].iterative:
             return other._solve_again()
         if self._spectrum is None:
-            self._spectrum = other._spectrum = self._decompose()
+            self._spectrum = other._spectrum = self._decompose("at_time")
         if not self._spectrum.hides_rounding(time, alpha):
             warn_user(ill_conditioned(self._spectrum))
         if not _stops_at(other.solver, time):
@@ -123,7 +124,8 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
             targets, weights = targets[kept], weights[kept]
         rows = self._expansion().rows(targets)
         self._weighting = Weighting.from_weights(weights, X.dtype, len(rows) // len(X))
-        self._targets, self._alpha = self._weighting.vectors(rows), self.alpha
+        self._targets = self._weighting.vectors(rows)
+        self._time, self._alpha = self.time, self.alpha
         self._n_outputs = targets.shape[1]
         progress = FitProgress(self, n_stages=2)
         self._set_solution(self._solve(X, self.solver, progress.stage))
@@ -194,26 +196,34 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
         warn_user(warning)
         return solution
 
-    def _decompose(self) -> Spectrum:
+    def _weights_of_targets(self, X: NDArray) -> NDArray:
+        r"""Matrix B (m, n) of which the outputs are :math:`B Y`, by targets of positive weight."""
+        if self._spectrum is None:
+            self._spectrum = self._decompose("The spread of the ensemble")
+        kernel_values = self._weighting.vectors(self.kernel_._block(self.X_fit_, X))
+        solved = self._spectrum.coefficients(kernel_values, self._time, self._alpha)
+        return self._weighting.vectors(solved).T
+
+    def _decompose(self, purpose: str) -> Spectrum:
         """Eigendecomposition, if the fit did not need it."""
         if self.kernel_ is None:
             raise ValueError(
-                "at_time needs the eigendecomposition of the precomputed kernel, which "
-                "solver='cholesky' does not compute; fit with solver='eigh'."
+                f"{purpose} needs the eigendecomposition of the precomputed kernel, which "
+                "solver='cholesky' and 'cg' do not compute; fit with solver='eigh'."
             )
         if len(self._targets) > _LONG:
             warn_user(
                 UserWarning(
-                    f"at_time now decomposes the Gram matrix of {len(self._targets):,} rows, once, "
-                    "which takes minutes and reports no progress. Fit with solver='eigh' to have "
-                    "fit decompose it and report progress."
+                    f"{purpose} now decomposes the Gram matrix of {len(self._targets):,} rows, "
+                    "once, which takes minutes and reports no progress. Fit with solver='eigh' to "
+                    "have fit decompose it and report progress."
                 )
             )
         return training_spectrum(
             self._expansion(),
             self.X_fit_,
             n_rows=len(self._targets),
-            what=f"at_time of an {type(self).__name__}",
+            what=f"{purpose} of an {type(self).__name__}",
             remedy="use fewer samples, float32 input, or a higher memory_limit",
             n_jobs=self.n_jobs,
             memory_limit=self.memory_limit,

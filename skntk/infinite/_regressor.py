@@ -10,10 +10,12 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import validate_data
 
+from .._utils.memory import check_memory
 from .._utils.targets import real_targets
-from .._utils.validation import check_ridge, check_table
+from .._utils.validation import check_boolean, check_ridge, check_table
 from .._utils.weights import check_sample_weight
 from ..kernels import NeuralTangentKernel
+from ._ensemble import ensemble_covariance, ensemble_variance, initial_covariance
 from ._gradient_flow import GradientFlowMixin
 
 __all__ = ["NTKRegressor"]
@@ -85,6 +87,12 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
     True
     >>> network.at_time(0.01).predict(X[:5]).shape
     (5,)
+
+    The mean of the infinite ensemble, and how far its networks spread:
+
+    >>> mean, std = network.predict(X[300:], return_std=True)
+    >>> bool(0 < std.min() and std.max() < 2)
+    True
     """
 
     def __init__(
@@ -152,23 +160,90 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
         self._train(X, targets, check_sample_weight(sample_weight, X))
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray:
-        r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16).
+    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
+        r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16), and their spread over networks.
+
+        They are the mean over networks of infinite width that differ in their initial weights and
+        were trained to the same time. Before training such networks are a Gaussian process with the
+        NNGP kernel :math:`\Sigma` as covariance; trained, with :math:`A_t = P Y` and
+        :math:`B = \Theta(x, X) P`, they have the covariance [1]_
+
+        .. math:: \Sigma(x, x') - B \Sigma(X, x') - \Sigma(x, X) B'^T + B \Sigma(X, X) B'^T.
+
+        It does not depend on the targets, each of which has networks of its own, and it holds for
+        every time, ridge and weights of samples. Noise of the targets is no part of it.
 
         Parameters
         ----------
         X : array-like of shape (m, d)
             Inputs; with a precomputed kernel, the (m, n) values Theta(x, X).
+        return_std : bool, default=False
+            Whether to return the standard deviation over networks.
+        return_cov : bool, default=False
+            Whether to return the covariance over networks. Both at once are refused.
 
         Returns
         -------
         outputs : ndarray of shape (m,) or (m, k)
             As many dimensions as the targets of the fit.
+        std : ndarray of shape (m,) or (m, k)
+            If `return_std`; the same for every target. 0 where rounding has made a variance
+            negative.
+        cov : ndarray of shape (m, m) or (m, m, k)
+            If `return_cov`; the same for every target.
+
+        Raises
+        ------
+        TypeError
+            If a spread is asked for of a kernel that has no `nngp`.
+        ValueError
+            If a spread is asked for of a precomputed kernel, or both spreads are.
+        MemoryError
+            If a spread would not fit in memory. It needs the eigendecomposition of the Gram matrix,
+            which the first call computes, as `at_time` does, unless "eigh" fitted the machine.
+
+        References
+        ----------
+        .. [1] Lee, Xiao, Schoenholz, Bahri, Novak, Sohl-Dickstein and Pennington, "Wide Neural
+           Networks of Any Depth Evolve as Linear Models Under Gradient Descent", NeurIPS 2019,
+           Eq. 16.
+
+        Examples
+        --------
+        >>> from skntk import NTKRegressor
+        >>> network = NTKRegressor("fc2").fit([[0.0], [1.0]], [0.0, 1.0])
+        >>> mean, std = network.predict([[1.0], [3.0]], return_std=True)
+        >>> std.round(2)
+        array([0.  , 0.29])
         """
-        outputs = self._outputs(X)
-        return outputs.ravel() if self._one_target else outputs
+        check_boolean("return_std", return_std)
+        check_boolean("return_cov", return_cov)
+        if return_std and return_cov:
+            raise ValueError("return_std=True and return_cov=True; ask for one of them at a time.")
+        if not (return_std or return_cov):
+            outputs = self._outputs(X)
+            return outputs.ravel() if self._one_target else outputs
+        rows = self._validate_inputs(X)
+        covariance = initial_covariance(self.kernel_)
+        check_memory(
+            4 * len(rows) * max(len(rows) * return_cov, len(self.X_fit_)) * rows.itemsize,
+            what="The spread of the ensemble",
+            n=len(rows),
+            remedy="predict fewer samples at a time",
+        )
+        outputs = self.predict(X)
+        spread = ensemble_variance if return_std else ensemble_covariance
+        B = self._weights_of_targets(rows)
+        values = spread(covariance, rows, self.X_fit_, B, self.n_jobs)
+        values = np.sqrt(values) if return_std else values
+        return outputs, values if self._one_target else _of_each_target(values, outputs.shape[1])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _of_each_target(values: NDArray, n_targets: int) -> NDArray:
+    """Values with a last axis of that length, along which they are the same."""
+    return np.repeat(values[..., None], n_targets, axis=-1)
