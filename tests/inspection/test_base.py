@@ -6,8 +6,10 @@ import pytest
 
 from skntk.inspection import (
     ConcentrationDisplay,
+    EnsembleBandDisplay,
     KernelDistanceDisplay,
     PolarDynamicsDisplay,
+    RiskOverTimeDisplay,
     RobustnessUsefulnessDisplay,
     RobustSelectionDisplay,
     TrainingCurveDisplay,
@@ -34,6 +36,12 @@ MAKERS = {
     ),
     "training": lambda name: TrainingCurveDisplay.from_predictions(
         {"train_accuracy": T, "test_robust_accuracy": T / 2}, linearized_at=4, name=name
+    ),
+    "band": lambda name: EnsembleBandDisplay.from_predictions(
+        1e6 * T, T, T / 2, x_train=T, y_train=T, name=name
+    ),
+    "risk": lambda name: RiskOverTimeDisplay.from_predictions(
+        {"clean": ([*T[1:], np.inf], T), name: (T[1:], 1e6 * T[1:])}, name=name
     ),
     "usefulness": lambda name: RobustnessUsefulnessDisplay.from_predictions(
         T, T / 2, eigenvalues=np.exp(-9 * T), chance=0.5, name=name
