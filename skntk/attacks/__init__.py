@@ -1,4 +1,4 @@
-"""Adversarial examples from gradients: FGSM and PGD on any differentiable classifier."""
+"""Adversarial examples from gradients: FGSM and PGD on any differentiable estimator."""
 
 from ._affine import AffineMap
 from ._attack import AttackResult, NTKAttack

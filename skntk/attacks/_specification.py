@@ -20,7 +20,7 @@ METHODS = ("fgsm", "pgd")
 class AttackSpecification:
     """Ball, box and steps of an attack.
 
-    `NTKAttack` executes it on any differentiable classifier in NumPy and keeps the iterate of
+    `NTKAttack` executes it on any differentiable estimator in NumPy and keeps the iterate of
     largest loss; `FlaxClassifier` executes it a compiled step at a time, on its own network, and
     keeps the last iterate, as adversarial training does. Without a better iterate on the way the
     two agree to rounding.

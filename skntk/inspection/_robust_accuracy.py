@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from ..attacks import NTKAttack
+from ..attacks._black_box import check_classifies
 from ._arguments import free_attack
 from ._base import Display, legend_beside, series_style, single_axes
 from ._curves import check_curves
@@ -108,7 +109,7 @@ class RobustAccuracyDisplay(Display):
         Raises
         ------
         TypeError
-            If `attack` is no attack.
+            If `attack` is no attack, or an estimator is a regressor.
         ValueError
             If `attack` has an estimator of its own, is targeted, or `epsilons` are no numbers.
         """
@@ -121,6 +122,8 @@ class RobustAccuracyDisplay(Display):
                 "the axis of the picture."
             )
         machines = dict(estimator) if isinstance(estimator, Mapping) else {"": estimator}
+        for fitted in machines.values():
+            check_classifies(fitted, "A regressor's error is drawn by RiskOverTimeDisplay.")
         curves = {}
         for (machine, fitted), (label, each) in product(machines.items(), attacks.items()):
             name_of_both = ", ".join(filter(None, (machine, label))) or type(fitted).__name__

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import gaussian
 
-from skntk import NTKAttack, NTKClassifier
+from skntk import NTKAttack, NTKClassifier, NTKRegressor
 from skntk.inspection import RobustAccuracyDisplay
 
 X = gaussian(40, 3)
@@ -85,3 +85,8 @@ def test_wrong_arguments(options, error, message, machine):
     options = {"epsilons": [0.1], "attack": ATTACK} | options
     with pytest.raises(error, match=message):
         RobustAccuracyDisplay.from_estimator(machine, X, Y, **options)
+
+
+def test_regressors_have_no_accuracy():
+    with pytest.raises(TypeError, match=r"NTKRegressor is a regressor.*RiskOverTimeDisplay"):
+        RobustAccuracyDisplay.from_estimator(NTKRegressor().fit(X, Y), X, Y, epsilons=[0.1])
