@@ -29,7 +29,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
-@pytest.mark.parametrize("time", [0.0, 0.05, 1.0, 20.0, np.inf])
+@pytest.mark.parametrize("time", [0.05, 5.0, np.inf])
 @pytest.mark.parametrize(("kernel", "network", "shape"), NETWORKS.values(), ids=NETWORKS)
 def test_it_is_that_of_neural_tangents(kernel, network, shape, time, alpha):
     with jax.enable_x64(True):
