@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from ..attacks import NTKAttack
 from ..infinite import NTKRegressor
-from ._arguments import check_free_attack
+from ._arguments import free_attack
 from ._base import Display, series_style, single_axes
 from ._curves import check_curves
 
@@ -120,7 +120,7 @@ class RiskOverTimeDisplay(Display):
         """
         if not isinstance(regressor, NTKRegressor):
             raise TypeError(f"regressor={regressor!r} is not an NTKRegressor, which has at_time.")
-        attack = check_free_attack(attack)
+        attack = free_attack(attack)
         if times is None:
             values = regressor.at_time(0.0)._spectrum.eigenvalues  # type: ignore[union-attr]
             first, last = 0.1 / values[0], 10 / max(np.median(values), 1e-6 * values[0])
