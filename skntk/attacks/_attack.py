@@ -67,10 +67,11 @@ class NTKAttack(BaseEstimator):
     ----------
     estimator : estimator or None
         Fitted, with ``decision_function`` and ``input_vjp``; or a Pipeline that ends in
-        one after affine steps, or a fitted search over either. The perturbation is in the
-        pipeline's own input space. A regressor has ``predict`` and ``input_vjp``, and may be in a
-        `TransformedTargetRegressor` whose transformer is affine. Any classifier, regressor or
-        pipeline for "square". None, for `make_robust_scorer`, `robust_accuracy_score` and
+        one after affine steps, a fitted search over either, or one of scikit-learn's linear
+        classifiers and ensembles that `DifferentiableClassifier` lists. The perturbation is in
+        the pipeline's own input space. A regressor has ``predict`` and ``input_vjp``, and may be
+        in a `TransformedTargetRegressor` whose transformer is affine. Any classifier, regressor
+        or pipeline for "square". None, for `make_robust_scorer`, `robust_accuracy_score` and
         `robust_r2_score`: whatever is being scored.
     eps : float or array-like of shape (d,), default=8/255
         Radius of the ball; one value per feature scales its axes, and a feature of 0 stays as it
