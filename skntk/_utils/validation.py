@@ -70,6 +70,8 @@ def check_table(X: Any) -> None:
 
 def check_no_text(X: Any, remedy: str) -> None:
     """Raise ValueError for a table with columns of text, or of anything else but numbers."""
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        return  # of one kind throughout, which is for scikit-learn to say
     names = X.column_names if hasattr(X, "column_names") else getattr(X, "columns", None)
     if names is None:
         X = np.asarray(X, dtype=object)
