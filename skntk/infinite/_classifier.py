@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import validate_data
 
-from .._utils.targets import encode_targets, one_hot_or_sign
+from .._utils.targets import one_hot_or_sign
 from .._utils.validation import check_boolean, check_ridge, check_table
-from .._utils.weights import check_class_weight, check_sample_weight, class_sample_weight
+from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..kernels import NeuralTangentKernel
 from ._expansion import AllOutputs, Expansion
 from ._gradient_flow import GradientFlowMixin
@@ -33,7 +33,8 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
     .. math:: f_t(x) = \Theta(x, X) S \phi_t(S K S + \alpha I) S Y, \quad
         S = diag(\sqrt w), \quad \phi_t(\lambda) = (1 - e^{-\lambda t}) / \lambda.
 
-    A whole number has the effect of so many equal samples, and 0 that of leaving a sample out.
+    A whole number has the effect of so many equal samples, and 0 that of leaving a sample out, and
+    with all its samples a class.
     Where the network fits every label, at infinite time and without a ridge, other weights have
     no effect.
 
@@ -80,7 +81,7 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels that have a sample of positive weight.
     X_fit_ : ndarray of shape (n, d) or None
         Training inputs of positive weight; None if the kernel is precomputed.
     dual_coef_ : ndarray of shape (n, k)
@@ -161,8 +162,8 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For invalid parameters, inputs that are not finite, a single class, negative weights,
-            or a class without a positive weight.
+            For invalid parameters, inputs that are not finite, negative weights, or fewer than
+            two classes with a positive weight.
         MemoryError
             If the Gram matrix would not fit in memory.
         """
@@ -172,11 +173,11 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_ridge(self.alpha, X.dtype)
-        self.classes_, indices = encode_targets(y)
-        targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         weights = check_sample_weight(sample_weight, X)
-        weights = class_sample_weight(self.class_weight, self.classes_, indices, weights)
-        self._train(X, targets, weights)
+        labels = encode_weighted_targets(y, self.class_weight, weights)
+        self.classes_ = labels.classes
+        targets = one_hot_or_sign(labels.indices, len(labels.classes), X.dtype)
+        self._train(X, targets, labels.weights, labels.kept)
         return self
 
     def _check_parameters(self) -> None:

@@ -12,15 +12,10 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import validate_data
 
 from .._utils.fit_progress import FitProgress
-from .._utils.targets import classify, encode_targets, one_hot_or_sign
+from .._utils.targets import classify, one_hot_or_sign
 from .._utils.validation import check_real, check_ridge, check_table
 from .._utils.warnings import warn_user
-from .._utils.weights import (
-    check_class_weight,
-    check_sample_weight,
-    class_sample_weight,
-    positive,
-)
+from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..kernels import NeuralTangentKernel
 from ..solvers import Weighting, ill_conditioned
 from ._kernel_machine import KernelClassifierMixin
@@ -71,7 +66,7 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
     scores_ : ndarray of shape (n_alphas, n_times)
         That of every candidate.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels that have a sample of positive weight.
     X_fit_ : ndarray of shape (n, d) or None
         Training inputs of positive weight; None if the kernel is precomputed.
     dual_coef_ : ndarray of shape (n, k)
@@ -136,8 +131,8 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         Raises
         ------
         ValueError
-            For wrong parameters, inputs that are not finite, a single class, negative weights,
-            or a class without a positive weight.
+            For wrong parameters, inputs that are not finite, negative weights, or fewer than two
+            classes with a positive weight.
         MemoryError
             If the Gram matrix and its eigenvectors would not fit.
         """
@@ -150,14 +145,11 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         for alpha in alphas:
             check_ridge(alpha, X.dtype)
-        self.classes_, indices = encode_targets(y)
-        targets = one_hot_or_sign(indices, len(self.classes_), np.dtype(np.float64))
         weights = check_sample_weight(sample_weight, X)
-        weights = class_sample_weight(self.class_weight, self.classes_, indices, weights)
-        kept = positive(weights)
+        labels = encode_weighted_targets(y, self.class_weight, weights)
+        self.classes_, indices, weights, kept = labels
+        targets = one_hot_or_sign(indices, len(self.classes_), np.dtype(np.float64))
         X = self._set_kernel(X, kept)
-        if kept is not None and weights is not None:
-            targets, indices, weights = targets[kept], indices[kept], weights[kept]
         weighting = Weighting.from_weights(weights, np.float64)
         progress = FitProgress(self, n_stages=3)
         spectrum = training_spectrum(

@@ -15,7 +15,6 @@ from .._utils.fit_progress import FitProgress, no_progress
 from .._utils.memory import available_bytes, check_memory
 from .._utils.validation import check_integer, check_option, check_real, check_ridge
 from .._utils.warnings import warn_user
-from .._utils.weights import positive
 from ..solvers import (
     SOLVERS,
     Options,
@@ -116,12 +115,12 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
                 "'auto', or time=np.inf."
             )
 
-    def _train(self, X: NDArray, targets: NDArray, weights: NDArray | None) -> None:
-        """Set the kernel and the dual coefficients for targets (n, k)."""
-        self._kept = kept = positive(weights)
+    def _train(
+        self, X: NDArray, targets: NDArray, weights: NDArray | None, kept: NDArray | None
+    ) -> None:
+        """Set the kernel and the dual coefficients for targets (n, k) of the kept samples."""
+        self._kept = kept
         X = self._set_kernel(X, kept)
-        if kept is not None and weights is not None:
-            targets, weights = targets[kept], weights[kept]
         rows = self._expansion().rows(targets)
         self._weighting = Weighting.from_weights(weights, X.dtype, len(rows) // len(X))
         self._targets = self._weighting.vectors(rows)

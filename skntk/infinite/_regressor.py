@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from .._utils.memory import check_memory
 from .._utils.targets import real_targets
 from .._utils.validation import check_boolean, check_ridge, check_table
-from .._utils.weights import check_sample_weight
+from .._utils.weights import check_sample_weight, positive
 from ..kernels import NeuralTangentKernel
 from ._ensemble import ensemble_covariance, ensemble_variance, initial_covariance
 from ._gradient_flow import GradientFlowMixin
@@ -157,7 +157,11 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
         check_ridge(self.alpha, X.dtype)
         targets = real_targets(y, X.dtype)
         self._one_target = y.ndim == 1
-        self._train(X, targets, check_sample_weight(sample_weight, X))
+        weights = check_sample_weight(sample_weight, X)
+        kept = positive(weights)
+        if kept is not None and weights is not None:
+            targets, weights = targets[kept], weights[kept]
+        self._train(X, targets, weights, kept)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:

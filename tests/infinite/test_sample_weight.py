@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_blobs
-from sklearn.ensemble import AdaBoostClassifier
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skntk import NTKClassifier
+from skntk import NTKClassifier, NTKClassifierCV
 from skntk.kernels import EmpiricalNTK, FullyConnectedNTK
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Gram matrix is ill-conditioned")
@@ -152,6 +152,43 @@ def test_class_weights_multiply():
     assert_array_equal(alone.dual_coef_, expected.dual_coef_)
 
 
+@pytest.mark.parametrize("kernel", ["fc1", "precomputed"])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"a": 3.0, "b": 2.0}])
+@pytest.mark.parametrize("Machine", [NTKClassifier, NTKClassifierCV])
+def test_a_class_of_weight_zero_is_left_out(Machine, class_weight, kernel):
+    X, y = gaussian(12, 4), np.array(list("abcd"))[np.arange(12) % 4]
+    w = np.where(y == "b", 0.0, np.random.default_rng(0).uniform(0.5, 2, 12))
+    kept = w > 0
+    K, cross = FullyConnectedNTK(1)(X), FullyConnectedNTK(1)(Z, X)
+    inputs = (X, Z, X[kept], Z)
+    if kernel == "precomputed":
+        inputs = (K, cross, K[np.ix_(kept, kept)], cross[:, kept])
+    options = {"alpha": 0.5} if Machine is NTKClassifier else {"alphas": [1e-2, 0.5]}
+    found = Machine(kernel, class_weight=class_weight, **options).fit(inputs[0], y, w)
+    without = {"a": 3.0} if isinstance(class_weight, dict) else class_weight
+    expected = Machine(kernel, class_weight=without, **options).fit(inputs[2], y[kept], w[kept])
+    assert found.classes_.tolist() == ["a", "c", "d"]
+    assert_allclose(
+        found.decision_function(inputs[1]), expected.decision_function(inputs[3]), rtol=1e-9
+    )
+
+
+def test_a_class_weight_of_zero_leaves_two_classes():
+    X, y = gaussian(12, 4), np.arange(12) % 3
+    found = NTKClassifier("fc1", alpha=0.5, class_weight={1: 0.0}).fit(X, y)
+    expected = NTKClassifier("fc1", alpha=0.5).fit(X[y != 1], y[y != 1])
+    assert found.classes_.tolist() == [0, 2]
+    assert_allclose(found.decision_function(Z), expected.decision_function(Z), rtol=1e-9)
+
+
+def test_bagging_with_a_rare_class():
+    X, y = gaussian(20, 4), np.array([0] * 10 + [1] * 9 + [2])
+    bagged = BaggingClassifier(NTKClassifier("fc1", alpha=0.5), n_estimators=6, random_state=0)
+    bagged.fit(X, y, sample_weight=np.ones(20))
+    assert min(len(machine.classes_) for machine in bagged.estimators_) == 2
+    assert_allclose(bagged.predict_proba(Z).sum(axis=1), 1)
+
+
 def test_balanced_classes_have_equal_weight():
     X, y = gaussian(12, 4), np.array([0] * 9 + [1] * 3)
     found = NTKClassifier("fc1", alpha=1.0, class_weight="balanced").fit(X, y)
@@ -177,7 +214,7 @@ def test_weights_of_any_form_and_a_number():
         ([0.0] * 8, "at least one non-zero"),
         ([1.0] * 7, r"sample_weight.shape"),
         (np.ones((8, 2)), "1D array"),
-        ([1.0, 0.0] * 4, "class 1 have weight 0"),
+        ([1.0, 0.0] * 4, "leave only class 0 with a positive weight"),
         ([1e300] + [1.0] * 7, r"sample_weight.*1e\+300.*divide"),
     ],
 )
@@ -195,7 +232,8 @@ def test_wrong_weights_are_refused_before_work(weights, message):
         ([1, 2], TypeError, r"class_weight=\[1, 2\]"),
         ({0: -1.0}, ValueError, r"class_weight\[0\]=-1.0"),
         ({0: "2"}, TypeError, r"class_weight\[0\]"),
-        ({0: 0.0}, ValueError, "class 0 have weight 0"),
+        ({0: 0.0}, ValueError, "leave only class 1 with a positive weight"),
+        ({0: 0.0, 1: 0.0}, ValueError, "leave no class with a positive weight"),
         ({7: 2.0}, ValueError, "not in class_weight"),
     ],
 )
