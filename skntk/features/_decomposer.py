@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,25 @@ from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.fit_progress import FitProgress
-from .._utils.memory import check_memory
-from .._utils.targets import encode_targets, label_indices, one_hot_or_sign
+from .._utils.targets import label_indices, one_hot_or_sign
 from .._utils.validation import check_array_or_real, check_norm, check_option, check_table
 from .._utils.warnings import warn_user
+from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..attacks._box import check_clip_values
-from ..infinite._expansion import Pairs
-from ..infinite._kernel_machine import KernelClassifierMixin
 from ..infinite._training_spectrum import training_spectrum
 from ..kernels import NeuralTangentKernel
 from ..kernels._gram import row_blocks
 from ..kernels._resolve import kernel_for
-from ..solvers import ill_conditioned
+from ..solvers import Spectrum, Weighting, ill_conditioned
 from ._components import check_components, check_n_components
-from ._machine_scores import cross_entropy_gradient, gradient_shares, score_machines
+from ._feature_gradients import FeatureGradientsMixin
+from ._machine_scores import score_machines
 
 __all__ = ["SpectralFeatureDecomposer"]
 
 
 class SpectralFeatureDecomposer(
-    KernelClassifierMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    FeatureGradientsMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
 ):
     r"""Decomposition of an infinitely wide network into the features of its kernel.
 
@@ -42,14 +42,24 @@ class SpectralFeatureDecomposer(
         f^{(i)}(x) = \lambda_i^{-1} \Theta(x, X) v_i \, v_i^T Y, \qquad
         \sum_i f^{(i)} = f_\infty,
 
-    each of which is a classifier with its own usefulness and robustness.
+    each of which is a classifier with its own usefulness and robustness. With weights w of the
+    samples and :math:`S = diag(\sqrt w)`, the eigenpairs are those of S K S, and
+
+    .. math::
+        f^{(i)}(x) = \lambda_i^{-1} \Theta(x, X) S v_i \, v_i^T S Y.
+
+    Their sum is the same for all positive weights if K has an inverse; the features are not. A
+    whole number has the effect of so many equal samples, and 0 that of leaving a sample out, and
+    with all its samples a class.
 
     Parameters
     ----------
     kernel : str or NeuralTangentKernel, default="fc2"
         "fc1".."fc5", "conv1", "conv2" and "two_layer" name the paper's kernels.
     n_components : int, default=None
-        Number of features kept, largest eigenvalue first. If None, all n are kept.
+        Number of features kept, largest eigenvalue first. If None, all whose eigenvalue exceeds
+        rounding error, as in `sklearn.decomposition.KernelPCA`: as many as there are training
+        samples, unless samples are repeated or nearly so. The others would put out 0.
     eigen_solver : {"auto", "dense", "arpack"}, default="auto"
         "dense" uses LAPACK; "arpack" uses Lanczos iteration, which takes a few matrix
         products per feature. "auto" chooses "arpack" for less than a tenth of the spectrum
@@ -58,15 +68,18 @@ class SpectralFeatureDecomposer(
         Number of joblib workers that compute the Gram matrix.
     random_state : int, RandomState instance or None, default=None
         Determines the starting vector of "arpack".
+    class_weight : dict, "balanced" or None, default=None
+        Factor of the weights of all samples of a class, by label. "balanced" gives all classes
+        the same total weight, n / k.
 
     Attributes
     ----------
     eigenvalues_ : ndarray of shape (p,)
         Eigenvalues, largest first; exactly 0 where they are below rounding error.
     eigenvectors_ : ndarray of shape (n, p)
-        Eigenvectors in columns; signs are arbitrary.
+        Eigenvectors in columns, with a row for each sample of positive weight; signs are arbitrary.
     feature_coef_ : ndarray of shape (p, k)
-        :math:`\lambda_i^{-1} v_i^T Y`: what each feature adds to each output.
+        :math:`\lambda_i^{-1} v_i^T S Y`: what each feature adds to each output.
     dual_coef_ : ndarray of shape (n, k)
         Dual coefficients of the sum of all kept features.
     usefulness_, robustness_ : ndarray of shape (p,)
@@ -101,15 +114,19 @@ class SpectralFeatureDecomposer(
         eigen_solver: str = "auto",
         n_jobs: int | None = None,
         random_state: Any = None,
+        class_weight: Any = None,
     ) -> None:
         self.kernel = kernel
         self.n_components = n_components
         self.eigen_solver = eigen_solver
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.class_weight = class_weight
 
     @with_callbacks
-    def fit(self, X: ArrayLike, y: ArrayLike) -> SpectralFeatureDecomposer:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> SpectralFeatureDecomposer:
         """Decompose the Gram matrix of the training inputs.
 
         Parameters
@@ -118,6 +135,8 @@ class SpectralFeatureDecomposer(
             Training inputs.
         y : array-like of shape (n,)
             Labels of any type.
+        sample_weight : array-like of shape (n,), default=None
+            Weights w of the samples, 0 or more. If None, all are 1.
 
         Returns
         -------
@@ -126,7 +145,8 @@ class SpectralFeatureDecomposer(
         Raises
         ------
         ValueError
-            For wrong parameters, inputs that are not finite, or a single class.
+            For wrong parameters, inputs that are not finite, negative weights, or fewer than two
+            classes with a positive weight.
         MemoryError
             If the Gram matrix would not fit into memory.
         """
@@ -134,12 +154,18 @@ class SpectralFeatureDecomposer(
         for name in ("dual_coef_", "usefulness_", "robustness_"):
             self.__dict__.pop(name, None)
         check_option("eigen_solver", self.eigen_solver, ("auto", "dense", "arpack"))
+        check_class_weight(self.class_weight)
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
-        check_n_components(self.n_components, len(X))
-        self.classes_, indices = encode_targets(y)
+        weights = check_sample_weight(sample_weight, X)
+        self.classes_, indices, weights, kept = encode_weighted_targets(
+            y, self.class_weight, weights
+        )
+        check_n_components(self.n_components, len(indices))
         self.kernel_ = kernel_for(clone(self.kernel, safe=False), X)
-        self.X_fit_ = X.copy()  # cached decompositions outlive the caller's array
+        # A copy: cached decompositions outlive the caller's array.
+        self.X_fit_ = X.copy() if kept is None else X[kept]
+        weighting = Weighting.from_weights(weights, X.dtype)
         progress = FitProgress(self, n_stages=2)
         spectrum = training_spectrum(
             self._expansion(),
@@ -149,19 +175,29 @@ class SpectralFeatureDecomposer(
             remedy="use fewer samples, float32 input, or n_components",
             n_jobs=self.n_jobs,
             progress=progress,
+            weighting=weighting,
             solver=self.eigen_solver,
             random_state=self.random_state,
         )
         spectrum.check_definite(np.inf, 0.0, has_ridge=False)
-        self.eigenvalues_ = np.where(spectrum.resolved, spectrum.eigenvalues, 0)
-        self.eigenvectors_ = spectrum.eigenvectors
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
-        inverse = spectrum.filter(np.inf, 0.0)
-        self.feature_coef_ = inverse[:, None] * (self.eigenvectors_.T @ targets)
-        self.dual_coef_ = self.eigenvectors_ @ self.feature_coef_
+        self._set_features(spectrum, weighting, targets)
         progress.finish()
         warn_user(ill_conditioned(spectrum, has_ridge=False))
         return self
+
+    def _set_features(self, spectrum: Spectrum, weighting: Weighting, targets: NDArray) -> None:
+        """Set the attributes of the features that are kept, the largest eigenvalues."""
+        p = len(spectrum.eigenvalues)
+        if self.n_components is None:
+            # Of equal samples all features but one are lost, so that their number has no effect.
+            p = max(1, int(spectrum.resolved.sum()))
+        self.eigenvalues_ = np.where(spectrum.resolved, spectrum.eigenvalues, 0)[:p]
+        self.eigenvectors_ = np.ascontiguousarray(spectrum.eigenvectors[:, :p])
+        self._dual_vectors = weighting.vectors(self.eigenvectors_)
+        inverse = spectrum.filter(np.inf, 0.0)[:p, None]
+        self.feature_coef_ = inverse * (self._dual_vectors.T @ targets)
+        self.dual_coef_ = self._dual_vectors @ self.feature_coef_
 
     def feature_outputs(self, X: ArrayLike) -> NDArray:
         """Outputs of every kept feature (Eq. 9).
@@ -180,7 +216,7 @@ class SpectralFeatureDecomposer(
 
     def _feature_outputs(self, X: NDArray) -> NDArray:
         projections = [
-            self.kernel_(X[rows], self.X_fit_) @ self.eigenvectors_
+            self.kernel_(X[rows], self.X_fit_) @ self._dual_vectors
             for rows in row_blocks(len(X), len(self.X_fit_), X.itemsize)
         ]
         return np.concatenate(projections)[:, :, None] * self.feature_coef_
@@ -200,34 +236,6 @@ class SpectralFeatureDecomposer(
         """
         outputs = self.feature_outputs(X)
         return outputs.reshape(len(outputs), -1)
-
-    def transform_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
-        r"""Gradient of the columns of `transform`, weighted by cotangents.
-
-        It lets an attack differentiate a pipeline in which this transformer is an earlier step.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs.
-        cotangents : array-like of shape (m, p) or (m, p * k)
-            Weights, shaped like ``transform(X)``.
-
-        Returns
-        -------
-        gradient : ndarray of shape (m, d)
-        """
-        X = self._validate_inputs(X)
-        shape = (len(X), *self.feature_coef_.shape)
-        c = np.asarray(cotangents, X.dtype)
-        if c.size != np.prod(shape) or len(c) != len(X):
-            raise ValueError(
-                f"cotangents have shape {c.shape}; give one weight for each of the "
-                f"{np.prod(shape[1:])} columns of transform, for {len(X)} samples."
-            )
-        weights = np.einsum("mpk,pk->mp", c.reshape(shape), self.feature_coef_)
-        duals = self.eigenvectors_.astype(X.dtype, copy=False)
-        return Pairs(self.kernel_).input_vjp(X, self.X_fit_, duals, weights)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:
         """Names of the columns of `transform`.
@@ -249,71 +257,6 @@ class SpectralFeatureDecomposer(
             names = [f"{name}_{label}" for name in names for label in self.classes_]
         return np.asarray(names, dtype=object)
 
-    def feature_gradients(
-        self, X: ArrayLike, components: ArrayLike | None = None, output: Any = None
-    ) -> NDArray:
-        r"""Gradient of features with respect to the input, to be viewed as images (Fig. 2, 4).
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs.
-        components : array-like of int, default=None
-            Indices of features. If None, all kept features.
-        output : label, default=None
-            Class whose output is differentiated. If None, each feature's largest output.
-            All outputs of a feature have the same gradient up to a factor, and two classes
-            share one output.
-
-        Returns
-        -------
-        gradients : ndarray of shape (m, p, d)
-        """
-        X = self._validate_inputs(X)
-        chosen = check_components(components, len(self.eigenvalues_))
-        coefficients = self.feature_coef_[chosen]
-        columns = np.abs(coefficients).argmax(axis=1)
-        if output is not None:
-            # Two classes share a column.
-            columns[:] = label_indices([output], self.classes_)[0] % coefficients.shape[1]
-        scale = np.take_along_axis(coefficients, columns[:, None], axis=1)[:, 0]
-        weights = np.broadcast_to(scale, (len(X), len(chosen)))
-        return self._weighted_gradients(X, chosen, weights)
-
-    def decompose_gradient(self, X: ArrayLike, y: ArrayLike) -> Bunch:
-        r"""Loss gradient as a sum over features (Eq. 10, 45, 46).
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Inputs.
-        y : array-like of shape (m,)
-            True labels.
-
-        Returns
-        -------
-        decomposition : Bunch
-            ``parts`` (m, p, d), the contribution of each feature i,
-            :math:`\sum_r (\sigma(f_\infty) - \hat y)_r \nabla f^{(i)}_r`; ``total`` (m, d), their
-            sum, the gradient of the cross-entropy of all kept features; ``gradients`` (m, p, d),
-            of each feature's own cross-entropy; and ``alpha`` (m, p), the :math:`\alpha_i` of
-            Eq. 46: a part is alpha times a gradient. With more than two classes, alpha is 0 for a
-            feature whose own gradient vanishes.
-        """
-        X = self._validate_inputs(X)
-        labels = label_indices(y, self.classes_)
-        check_consistent_length(X, labels)
-        gram, pullback = self.kernel_.linearize(X, self.X_fit_)
-        residual = cross_entropy_gradient(gram @ self.dual_coef_, labels)
-        weights, own, alpha = gradient_shares(
-            residual, gram @ self.eigenvectors_, self.feature_coef_, labels
-        )
-        parts = self._weighted_gradients(X, slice(None), np.ones_like(weights), n_arrays=2)
-        gradients = parts * own[:, :, None]
-        parts *= weights[:, :, None]
-        total = pullback(residual @ self.dual_coef_.T)
-        return Bunch(parts=parts, total=total, alpha=alpha.astype(X.dtype), gradients=gradients)
-
     def score_features(
         self,
         X: ArrayLike,
@@ -323,6 +266,7 @@ class SpectralFeatureDecomposer(
         norm: float = np.inf,
         clip_values: Any = (0.0, 1.0),
         components: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Bunch:
         """Usefulness and robustness of each feature as a classifier (Eq. 3, 4, 14, 15).
 
@@ -340,6 +284,8 @@ class SpectralFeatureDecomposer(
             Lowest and highest value of an input. If None, values are not clipped.
         components : array-like of int, default=None
             Indices of features. If None, all kept features.
+        sample_weight : array-like of shape (m,), default=None
+            Weights of the samples in the accuracies. If None, all are 1.
 
         Returns
         -------
@@ -364,6 +310,7 @@ class SpectralFeatureDecomposer(
             eps=eps,
             norm=norm,
             box=check_clip_values(clip_values, X),
+            weights=check_sample_weight(sample_weight, X),
         )
         self.usefulness_ = np.full(len(self.eigenvalues_), np.nan)
         self.robustness_ = self.usefulness_.copy()
@@ -372,27 +319,22 @@ class SpectralFeatureDecomposer(
 
     def _feature_duals(self, components: NDArray) -> NDArray:
         """Dual coefficients (p, n, k) of single features."""
-        vectors = self.eigenvectors_[:, components].T
+        vectors = self._dual_vectors[:, components].T
         return vectors[:, :, None] * self.feature_coef_[components][:, None, :]
 
-    def _weighted_gradients(
-        self, X: NDArray, components: Any, weights: NDArray, *, n_arrays: int = 1
-    ) -> NDArray:
-        """Gradients (m, p, d) of Theta(x, X) v_i, times weights (m, p).
+    def _with_features(self, kept: NDArray) -> SpectralFeatureDecomposer:
+        """Return a copy with the features in a mask (p,) alone."""
+        other = copy.copy(self)
+        for name in ("eigenvalues_", "feature_coef_"):
+            setattr(other, name, getattr(self, name)[kept])
+        for name in ("eigenvectors_", "_dual_vectors"):
+            setattr(other, name, getattr(self, name)[:, kept])
+        return other
 
-        `n_arrays` of their size must fit into memory.
-        """
-        (n, d), p = self.X_fit_.shape, weights.shape[1]
-        check_memory(
-            n_arrays * len(X) * p * d * X.itemsize,
-            what=f"Gradients of {p} features",
-            n=len(X),
-            remedy="choose components, or pass fewer samples at a time",
-        )
-        gradients = np.empty((len(X), p, d), X.dtype)
-        vectors = self.eigenvectors_[:, components].astype(X.dtype, copy=False)
-        for rows in row_blocks(len(X), n * p, X.itemsize):
-            _, pullback = self.kernel_.linearize(X[rows], self.X_fit_)
-            block = weights[rows].T[:, :, None] * vectors.T[:, None, :]
-            gradients[rows] = pullback(block).transpose(1, 0, 2)
-        return gradients
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # All features together fit every label and do not heed class weights, in which
+        # scikit-learn's check of them sees a poor score. Its bounds are tested in
+        # tests/features/test_feature_weights.py.
+        tags.classifier_tags.poor_score = self.n_components is None
+        return tags

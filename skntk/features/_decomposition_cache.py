@@ -9,28 +9,26 @@ from typing import Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory as as_memory
 
 from .._utils.keys import NoKeyError, value_key
 from ._decomposer import SpectralFeatureDecomposer
+from ._held_out import Samples
 
 __all__ = ["cached_decomposition", "decompose_and_score"]
 
 
 def decompose_and_score(
     decomposer: SpectralFeatureDecomposer,
-    X: NDArray,
-    y: NDArray,
-    X_val: NDArray | None,
-    y_val: NDArray | None,
+    training: Samples,
+    held_out: Samples | None,
     options: dict[str, Any],
 ) -> SpectralFeatureDecomposer:
-    """Fit a clone on (X, y) and, if `X_val` is given, score its features on (X_val, y_val)."""
-    decomposer = clone(decomposer).fit(X, y)
-    if X_val is not None:
-        decomposer.score_features(X_val, y_val, **options)
+    """Fit a clone on samples and, if some are held out, score its features on those."""
+    decomposer = clone(decomposer).fit(*training)
+    if held_out is not None:
+        decomposer.score_features(held_out.X, held_out.y, sample_weight=held_out.weights, **options)
     return decomposer
 
 
@@ -67,7 +65,13 @@ class _RecentResults:
                 self.results.popitem(last=False)
 
     def _n_bytes(self) -> int:
-        return sum(r.eigenvectors_.nbytes + r.X_fit_.nbytes for r in self.results.values())
+        return sum(_n_bytes(result) for result in self.results.values())
+
+
+def _n_bytes(decomposer: SpectralFeatureDecomposer) -> int:
+    """Bytes of the arrays of a fitted decomposer, each of which may have two names."""
+    arrays = {id(a): a.nbytes for a in vars(decomposer).values() if isinstance(a, np.ndarray)}
+    return sum(arrays.values())
 
 
 def _read_only(decomposer: SpectralFeatureDecomposer) -> SpectralFeatureDecomposer:

@@ -14,18 +14,40 @@ from ..attacks._box import check_clip_values
 from ._decomposer import SpectralFeatureDecomposer
 from ._machine_scores import score_machines
 
-__all__ = ["HeldOut", "ValidationCurve", "dual_coef", "split_classes", "validation_curve"]
+__all__ = [
+    "HeldOut",
+    "Samples",
+    "ValidationCurve",
+    "dual_coef",
+    "split_classes",
+    "validation_curve",
+]
 
 #: How many numbers of features are tried if the user gives none.
 _N_CANDIDATES = 24
+
+
+class Samples(NamedTuple):
+    """Inputs (n, d), labels (n,), and weights (n,) or None for ones."""
+
+    X: NDArray
+    y: NDArray
+    weights: NDArray | None = None
+
+    def rows(self, indices: NDArray) -> Samples:
+        """Return some of the samples."""
+        return Samples(
+            self.X[indices],
+            self.y[indices],
+            None if self.weights is None else self.weights[indices],
+        )
 
 
 class HeldOut(NamedTuple):
     """A fitted decomposer and samples on which it was not fitted."""
 
     decomposer: SpectralFeatureDecomposer
-    X: Any
-    y: NDArray
+    samples: Samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +82,7 @@ def validation_curve(folds: list[HeldOut], ranking: NDArray, **ball: Any) -> Val
 
 def _score_cuts(
     decomposer: SpectralFeatureDecomposer,
-    X: NDArray,
-    y: NDArray,
+    samples: Samples,
     ranking: NDArray,
     counts: NDArray,
     *,
@@ -75,19 +96,20 @@ def _score_cuts(
         decomposer.X_fit_,
         len(counts),
         lambda chosen: np.stack([dual_coef(decomposer, ranking, r) for r in counts[chosen]]),
-        X,
-        label_indices(y, decomposer.classes_),
+        samples.X,
+        label_indices(samples.y, decomposer.classes_),
         eps=eps,
         norm=norm,
-        box=check_clip_values(clip_values, X),
+        box=check_clip_values(clip_values, samples.X),
+        weights=samples.weights,
     )
 
 
 def dual_coef(decomposer: SpectralFeatureDecomposer, ranking: NDArray, n_features: int) -> NDArray:
     """Dual coefficients (n, k) of the sum of the best features."""
-    # A fold has fewer samples than the whole, hence fewer features.
-    kept = ranking[: len(decomposer.eigenvalues_)] <= n_features
-    return decomposer.eigenvectors_[:, kept] @ decomposer.feature_coef_[kept]
+    # A fold has fewer samples than the whole, hence fewer features, but for rounding.
+    kept = np.flatnonzero(ranking[: len(decomposer.eigenvalues_)] <= n_features)
+    return decomposer._dual_vectors[:, kept] @ decomposer.feature_coef_[kept]
 
 
 def split_classes(y: NDArray, fraction: float, random_state: Any) -> tuple[NDArray, NDArray]:

@@ -36,6 +36,7 @@ def score_machines(
     eps: Any,
     norm: float,
     box: tuple | None,
+    weights: NDArray | None = None,
 ) -> tuple[NDArray, NDArray]:
     r"""Accuracy of each machine :math:`\Theta(x, X) A` (Eq. 3, 4, 14, 15).
 
@@ -52,14 +53,17 @@ def score_machines(
         Class indices of the test samples.
     eps, norm, box
         The ball, as for `make_ball`.
+    weights : ndarray of shape (m,), default=None
+        Weights of the test samples. If None, all are 1.
 
     Returns
     -------
     clean, robust : ndarray of shape (n_machines,)
-        Fraction of samples classified correctly, clean and after one FGSM step on the
-        machine's own cross-entropy with the true labels.
+        Fraction of the samples, or of their weight, classified correctly, clean and after one
+        FGSM step on the machine's own cross-entropy with the true labels.
     """
     clean, robust = np.zeros(n_machines), np.zeros(n_machines)
+    weights = np.ones(len(X)) if weights is None else weights
     for rows in _slices(len(X), _SAMPLE_BLOCK):
         ball = make_ball(norm, X[rows], eps, box)
         gram, pullback = kernel.linearize(X[rows], X_fit)
@@ -67,13 +71,13 @@ def score_machines(
         for machines in _slices(n_machines, max(1, n_rows // len(gram))):
             dual = coefficients(machines)
             outputs = gram @ dual
-            clean[machines] += (classify(outputs) == labels[rows]).sum(axis=-1)
+            clean[machines] += (classify(outputs) == labels[rows]) @ weights[rows]
             cotangents = fgsm_cotangents(outputs, labels[rows])
             gradient = pullback(cotangents @ dual.transpose(0, 2, 1))
             attacked = ball.step(X[rows], gradient, eps)
             outputs = _outputs(kernel, X_fit, attacked, dual)
-            robust[machines] += (classify(outputs) == labels[rows]).sum(axis=-1)
-    return clean / len(X), robust / len(X)
+            robust[machines] += (classify(outputs) == labels[rows]) @ weights[rows]
+    return clean / weights.sum(), robust / weights.sum()
 
 
 def fgsm_cotangents(outputs: NDArray, labels: NDArray) -> NDArray:

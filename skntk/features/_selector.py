@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.feature_selection import SelectorMixin
-from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.fit_progress import FitProgress
 from .._utils.showing import shown
-from .._utils.targets import encode_targets
 from .._utils.validation import (
     check_array_or_real,
-    check_integer,
     check_norm,
     check_option,
     check_real,
     check_table,
 )
+from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..attacks._box import check_clip_values
 from ..infinite._kernel_machine import KernelClassifierMixin
 from ._decomposer import SpectralFeatureDecomposer
-from ._decomposition_cache import cached_decomposition
-from ._held_out import HeldOut, dual_coef, split_classes, validation_curve
+from ._folds import cross_validation_parts, decompose_folds, score_prefit
+from ._held_out import HeldOut, Samples, dual_coef, split_classes, validation_curve
+from ._ranking import CRITERIA, check_n_features, count_features, rank_features
 
 __all__ = ["RobustFeatureSelector"]
-
-_CRITERIA = ("robustness", "usefulness", "eigenvalue")
 
 
 class RobustFeatureSelector(
@@ -44,6 +41,11 @@ class RobustFeatureSelector(
     Features are ranked on held-out samples, and the r best are kept with their eigenvalues:
     :math:`f'_r = \sum_{i\ \text{kept}} f^{(i)}`. The selector is a classifier with that output,
     and a transformer that returns the outputs of the kept features.
+
+    Weights of samples enter the decomposition, as in `SpectralFeatureDecomposer`, and all scores,
+    which are weighted accuracies. A sample is held out with all its weight, and one of weight 0 is
+    left out of both sides. So whole numbers have the effect of equal samples if these stay on one
+    side, as in a `cv` of given indices, which refer to all samples.
 
     Parameters
     ----------
@@ -78,6 +80,10 @@ class RobustFeatureSelector(
         Memory also serves joblib's worker processes. If None, nothing is cached.
     random_state : int, RandomState instance or None, default=None
         Shuffles the split. If None, the last samples of each class are held out.
+    class_weight : dict, "balanced" or None, default=None
+        Factor of the weights of all samples of a class, by label, in the decomposition and in the
+        scores; "balanced" counts all samples. A `class_weight` of the decomposer is a further
+        factor in the decomposition alone.
 
     Attributes
     ----------
@@ -120,6 +126,7 @@ class RobustFeatureSelector(
         cv: Any = None,
         memory: Any = "auto",
         random_state: Any = None,
+        class_weight: Any = None,
     ) -> None:
         self.decomposer = decomposer
         self.n_features_to_select = n_features_to_select
@@ -131,9 +138,12 @@ class RobustFeatureSelector(
         self.cv = cv
         self.memory = memory
         self.random_state = random_state
+        self.class_weight = class_weight
 
     @with_callbacks
-    def fit(self, X: ArrayLike, y: ArrayLike) -> RobustFeatureSelector:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> RobustFeatureSelector:
         """Decompose, rank and select.
 
         Parameters
@@ -142,29 +152,43 @@ class RobustFeatureSelector(
             Inputs.
         y : array-like of shape (n,)
             Labels of any type.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples in the decomposition and in the scores, 0 or more. If None, all
+            are 1.
 
         Returns
         -------
         self : RobustFeatureSelector
+
+        Raises
+        ------
+        ValueError
+            For wrong parameters, inputs that are not finite, negative weights, or fewer than two
+            classes with a positive weight.
         """
         self.__dict__.pop("dual_coef_", None)  # must not appear fitted if this fit fails
         self._check_parameters()
         X_raw = X
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
-        encode_targets(y)
+        weights = check_sample_weight(sample_weight, X)
+        labels = encode_weighted_targets(y, self.class_weight, weights)
         check_array_or_real("eps", self.eps, X.shape[1], low=0.0)
         check_clip_values(self.clip_values, X)
         progress = FitProgress(self, n_stages=2)
+        samples = Samples(X, y)
+        if labels.kept is not None:
+            samples, X_raw = samples.rows(labels.kept), _safe_indexing(X_raw, labels.kept)
+        samples = samples._replace(weights=labels.weights)
         if isinstance(self.cv, str):
-            self.decomposer_, folds = self._score_prefit(X_raw, X, y, progress)
+            self.decomposer_, folds = score_prefit(
+                self.decomposer, X_raw, samples, self._ball(), progress
+            )
         else:
-            self.decomposer_, folds = self._decompose(X, y, progress)
+            self.decomposer_, folds = self._decompose(samples, labels.kept, len(X), progress)
         for name in ("classes_", "X_fit_", "kernel_"):
             setattr(self, name, getattr(self.decomposer_, name))
-        order = np.argsort(-self._criterion(), kind="stable")
-        self.ranking_ = np.empty_like(order)
-        self.ranking_[order] = np.arange(1, len(order) + 1)
+        self.ranking_ = rank_features(self.decomposer_, self.rank_by)
         self.validation_curve_: Any = None
         if self.n_features_to_select is None:
             with progress.stage("curve", 1) as on_step:
@@ -188,7 +212,7 @@ class RobustFeatureSelector(
             A fitted copy that shares the decomposition.
         """
         check_is_fitted(self, "dual_coef_")
-        _check_n_features(n_features)
+        check_n_features(n_features)
         other = copy.copy(self)
         other.n_features_to_select = n_features
         return other._select(n_features)
@@ -263,10 +287,11 @@ class RobustFeatureSelector(
                 f"decomposer={shown(self.decomposer)} must be a SpectralFeatureDecomposer or None."
             )
         if not callable(self.rank_by):
-            check_option("rank_by", self.rank_by, _CRITERIA)
+            check_option("rank_by", self.rank_by, CRITERIA)
         if self.n_features_to_select is not None:
-            _check_n_features(self.n_features_to_select)
+            check_n_features(self.n_features_to_select)
         check_norm(self.norm)
+        check_class_weight(self.class_weight)
         fraction = check_real("validation_fraction", self.validation_fraction, low=0, strict=True)
         if fraction >= 1:
             raise ValueError(
@@ -278,112 +303,43 @@ class RobustFeatureSelector(
     def _ball(self) -> dict[str, Any]:
         return {"eps": self.eps, "norm": check_norm(self.norm), "clip_values": self.clip_values}
 
-    def _score_prefit(
-        self, X_raw: Any, X: NDArray, y: NDArray, progress: FitProgress
-    ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
-        """Scored copy of the given decomposer, with all samples as its held-out samples."""
-        decomposer = SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
-        check_is_fitted(decomposer, "dual_coef_")
-        decomposer = copy.copy(decomposer)
-        with progress.stage("features", 1) as on_step:
-            decomposer.score_features(X_raw, y, **self._ball())  # X_raw has the feature names
-            on_step()
-        return decomposer, [HeldOut(decomposer, X, y)]
-
     def _decompose(
-        self, X: NDArray, y: NDArray, progress: FitProgress
+        self, samples: Samples, kept: NDArray | None, n_samples: int, progress: FitProgress
     ) -> tuple[SpectralFeatureDecomposer, list[HeldOut]]:
         """Fitted and scored decomposer, and the held-out samples of each fold."""
-        template = clone(
-            SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer
-        ).set_callbacks()  # a cached decomposition calls none, and a pickle carries none
-        decompose = partial(cached_decomposition(self.memory), template)
         if self.cv is None:
-            splits = [split_classes(y, self.validation_fraction, self.random_state)]
+            parts = [split_classes(samples.y, self.validation_fraction, self.random_state)]
         else:
-            splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
-        folds = []
-        with progress.stage("features", len(splits) + (self.cv is not None)) as on_step:
-            for a, b in splits:
-                scored = decompose(X[a], y[a], X[b], y[b], self._ball())
-                folds.append(HeldOut(scored, X[b], y[b]))
-                on_step()
-            if self.cv is not None:
-                scored = decompose(X, y, None, None, self._ball())
-                on_step()
-        decomposer = copy.copy(scored)
-        if self.cv is not None:
-            _average_scores([fold.decomposer for fold in folds], decomposer)
+            parts = cross_validation_parts(self.cv, samples, kept, n_samples)
+        decomposer, folds = decompose_folds(
+            SpectralFeatureDecomposer() if self.decomposer is None else self.decomposer,
+            samples,
+            parts,
+            self._ball(),
+            whole=self.cv is not None,
+            memory=self.memory,
+            progress=progress,
+        )
         if hasattr(self, "feature_names_in_"):
             decomposer.feature_names_in_ = self.feature_names_in_
         return decomposer, folds
 
-    def _criterion(self) -> NDArray:
-        if callable(self.rank_by):
-            values = np.asarray(self.rank_by(self.decomposer_))
-        else:
-            name = {"eigenvalue": "eigenvalues_"}.get(self.rank_by, f"{self.rank_by}_")
-            values = getattr(self.decomposer_, name)
-        p = len(self.decomposer_.eigenvalues_)
-        if values.shape != (p,) or values.dtype.kind not in "biuf":
-            raise ValueError(
-                f"rank_by gave values of shape {values.shape} and type {values.dtype}; give one "
-                f"number per feature, ({p},)."
-            )
-        values = values.astype(float)
-        if np.isnan(values).any():
-            raise ValueError(
-                f"rank_by gave NaN for {np.isnan(values).sum()} of {p} features; give a number "
-                "for each, -inf for those to be kept last."
-            )
-        # A feature whose eigenvalue is lost to rounding is useless: it always predicts one class.
-        return np.where(self.decomposer_.eigenvalues_ > 0, values, -np.inf)
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # With weights that leave one class to count, scikit-learn's check of class weights has a
+        # handful of samples held out that do, and many features are right on all of them. Its
+        # bounds are tested in tests/features/test_feature_weights.py, on more samples.
+        tags.classifier_tags.poor_score = self.cv is None
+        return tags
 
     def _select(self, n_features: int | float | None) -> RobustFeatureSelector:
-        p = len(self.ranking_)
         if n_features is None:
             self.n_features_ = self.validation_curve_.best()
-        elif isinstance(n_features, float | np.floating):
-            self.n_features_ = max(1, round(float(n_features) * p))
-        elif n_features > p:
-            raise ValueError(
-                f"n_features_to_select={n_features} is more than the {p} features there are; "
-                "give at most that many, or raise the decomposer's n_components."
-            )
         else:
-            self.n_features_ = int(n_features)
+            self.n_features_ = count_features(n_features, len(self.ranking_))
         self.dual_coef_ = dual_coef(self.decomposer_, self.ranking_, self.n_features_)
         return self
 
     def _feature_machine(self) -> SpectralFeatureDecomposer:
         """The decomposer with only the kept features."""
-        kept = self.get_support()
-        machine = copy.copy(self.decomposer_)
-        machine.eigenvalues_ = machine.eigenvalues_[kept]
-        machine.eigenvectors_ = machine.eigenvectors_[:, kept]
-        machine.feature_coef_ = machine.feature_coef_[kept]
-        return machine
-
-
-def _check_n_features(n_features: Any) -> None:
-    if isinstance(n_features, float | np.floating):
-        check_real("n_features_to_select", n_features, low=0.0, strict=True)
-        if n_features > 1:
-            raise ValueError(
-                f"n_features_to_select={n_features!r} is not a fraction; give an integer, or a "
-                "float in (0, 1]."
-            )
-    else:
-        check_integer("n_features_to_select", n_features, low=1)
-
-
-def _average_scores(
-    folds: list[SpectralFeatureDecomposer], decomposer: SpectralFeatureDecomposer
-) -> None:
-    """Set the scores of a decomposer to the mean of those of its folds."""
-    p = min(len(fold.eigenvalues_) for fold in folds)
-    for name in ("usefulness_", "robustness_"):
-        mean = np.mean([getattr(fold, name)[:p] for fold in folds], axis=0)
-        # Folds have fewer features than the whole, so the last features were not scored.
-        padded = np.pad(mean, (0, len(decomposer.eigenvalues_) - p), constant_values=-1.0)
-        setattr(decomposer, name, padded)
+        return self.decomposer_._with_features(self.get_support())

@@ -102,7 +102,7 @@ def test_features_sum_to_the_full_prediction(kernel, seed, n, d, k):
     atol = max(1e-10, 10 * rounding)
     assert_allclose(total, decomposer.decision_function(Z), atol=atol, rtol=0)
     columns = decomposer.transform(Z)
-    by_feature = columns.reshape(3, n, -1).sum(axis=1)
+    by_feature = columns.reshape(3, len(decomposer.eigenvalues_), -1).sum(axis=1)
     assert_allclose(by_feature.reshape(total.shape), total, atol=1e-10, rtol=0)
     assert_close(total, classifier.decision_function(Z), rtol=1e-8)
 
@@ -139,8 +139,20 @@ def test_duplicates_warn():
     with pytest.warns(LinAlgWarning, match="6 of its 12 eigenvalues") as record:
         decomposer = SpectralFeatureDecomposer("fc1").fit(X, np.repeat([0, 1], 6))
     assert record[0].filename == __file__
-    assert (decomposer.eigenvalues_[6:] == 0).all()
     assert_allclose(decomposer.decision_function(X), 0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+def test_features_below_rounding_error_are_kept_by_number_only():
+    X, y = np.concatenate([uniform(6, D)] * 2), labels(12, 3)
+    without, whole = (
+        SpectralFeatureDecomposer("fc1", n_components=p).fit(X, y) for p in (None, 12)
+    )
+    assert without.eigenvectors_.shape == (12, 6)
+    assert (whole.eigenvalues_[:6] > 0).all()
+    assert (whole.eigenvalues_[6:] == 0).all()
+    assert_array_equal(whole.feature_outputs(X)[:, 6:], 0)
+    assert_allclose(without.decision_function(X), whole.decision_function(X), atol=1e-10)
 
 
 def test_warning_names_a_remedy_that_exists():
