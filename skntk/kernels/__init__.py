@@ -2,6 +2,7 @@
 
 from ._base import NeuralTangentKernel
 from ._composition import ProductKernel, ScaledKernel, SumKernel
+from ._constant import ConstantKernel
 from ._convolutional import ConvolutionalNTK
 from ._empirical import EmpiricalNTK
 from ._fully_connected import FullyConnectedNTK
@@ -12,6 +13,7 @@ from ._stax import StaxNTK
 from ._two_layer import TwoLayerNTK
 
 __all__ = [
+    "ConstantKernel",
     "ConvolutionalNTK",
     "EmpiricalNTK",
     "FullyConnectedNTK",

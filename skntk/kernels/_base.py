@@ -86,9 +86,11 @@ class NeuralTangentKernel(Parameters, ABC):
         return self._block(X, Z)
 
     def __add__(self, other: Any) -> Any:
-        if not isinstance(other, NeuralTangentKernel):
-            return NotImplemented
-        return OPERATIONS["+"](self, other)
+        if isinstance(other, NeuralTangentKernel):
+            return OPERATIONS["+"](self, other)
+        return OPERATIONS["shift"](self, other) if isinstance(other, Real) else NotImplemented
+
+    __radd__ = __add__
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, NeuralTangentKernel):

@@ -1,4 +1,4 @@
-"""Sums, products and multiples of kernels, which are kernels themselves."""
+"""Sums, products and multiples of kernels, and sums with numbers: kernels themselves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._utils.validation import check_real
 from ._base import OPERATIONS, NeuralTangentKernel, Pullback
+from ._constant import ConstantKernel
 from ._gram import upper_blocks
 
 __all__ = ["ProductKernel", "ScaledKernel", "SumKernel"]
@@ -95,7 +96,8 @@ class _Pair(_Composition):
 class SumKernel(_Pair):
     r"""Sum :math:`\Theta_1(x, z) + \Theta_2(x, z)` of two kernels, written ``left + right``.
 
-    It is the tangent kernel of the sum of two independent networks.
+    It is the tangent kernel of the sum of two independent networks. A number in place of a kernel
+    stands for a `ConstantKernel`.
 
     Parameters
     ----------
@@ -231,6 +233,10 @@ def _scaled(kernel: NeuralTangentKernel, factor: Any) -> ScaledKernel:
     return ScaledKernel(kernel, check_real("factor", factor, low=0.0, strict=True))
 
 
+def _shifted(kernel: NeuralTangentKernel, value: Any) -> SumKernel:
+    return SumKernel(kernel, ConstantKernel(check_real("value", value, low=0.0, strict=True)))
+
+
 def _blocks(kernel: _Composition, n: int, m: int | None) -> list[tuple[slice, slice]]:
     """Blocks of an (n, m) matrix, or of the upper triangle if m is None."""
     if m is None:
@@ -255,4 +261,4 @@ def _in_parentheses(kernel: Any, kinds: type) -> str:
     return f"({kernel!r})" if isinstance(kernel, kinds) else repr(kernel)
 
 
-OPERATIONS.update({"+": SumKernel, "*": ProductKernel, "scale": _scaled})
+OPERATIONS.update({"+": SumKernel, "*": ProductKernel, "scale": _scaled, "shift": _shifted})

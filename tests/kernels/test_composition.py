@@ -2,6 +2,7 @@
 
 import pickle
 
+import jax
 import numpy as np
 import pytest
 from helpers import gaussian
@@ -12,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 import skntk.kernels
 from skntk import NTKAttack, NTKClassifier, SpectralFeatureDecomposer
 from skntk.kernels import (
+    ConstantKernel,
     EmpiricalNTK,
     FullyConnectedNTK,
     ProductKernel,
@@ -30,6 +32,9 @@ VALUES = {
     "right": (A * 0.5, lambda a, b: a / 2),
     "numpy": (np.float64(3) * B, lambda a, b: 3 * b),
     "integer": (np.int64(3) * B, lambda a, b: 3 * b),
+    "constant": (A + 1.5, lambda a, b: a + 1.5),
+    "number first": (np.float64(0.5) + B, lambda a, b: b + 0.5),
+    "whole number": (A * (B + 2), lambda a, b: a * (b + 2)),
     "nested": ((A + 2.0 * B) * (B + A) * 0.5, lambda a, b: (a + 2 * b) * (b + a) / 2),
 }
 each = pytest.mark.parametrize(("kernel", "combine"), VALUES.values(), ids=VALUES)
@@ -87,7 +92,7 @@ def test_nested_parameters_can_be_set_and_searched():
     assert search.best_estimator_.kernel_.left.depth == search.best_params_["kernel__left__depth"]
 
 
-@pytest.mark.parametrize("kernel", [A + B, A * B, 2.0 * A])
+@pytest.mark.parametrize("kernel", [A + B, A * B, 2.0 * A, A + 1.0])
 def test_estimators_and_attacks_take_them(kernel):
     points = np.random.default_rng(0).random((40, D))
     y = np.arange(40) % 3
@@ -122,8 +127,36 @@ def test_numbers_are_positive_and_finite(number):
             multiply()
 
 
+@pytest.mark.parametrize("number", [0, -1.0, np.nan, np.inf, True])
+def test_constants_are_positive_and_finite(number):
+    for shift in (lambda: number + A, lambda: A + number, lambda: ConstantKernel(number)(X)):
+        with pytest.raises((ValueError, TypeError), match="value"):
+            shift()
+
+
+def test_a_constant_is_the_kernel_of_a_trained_bias():
+    def apply_fn(params, x):
+        return x @ params["w"] + 2.0 * params["b"]
+
+    bias = EmpiricalNTK(apply_fn, {"w": np.ones((D, 1)), "b": np.zeros(1)})
+    linear = EmpiricalNTK(lambda params, x: x @ params["w"], {"w": np.ones((D, 1))})
+    kernel = linear + 4.0
+    assert_allclose(kernel(X, Z), bias(X, Z), rtol=1e-9, atol=1e-12)
+    W = gaussian(9, 6, seed=2)
+    assert_allclose(kernel.input_vjp(X, Z, W), bias.input_vjp(X, Z, W), rtol=1e-9, atol=1e-12)
+    assert_allclose((A + 4.0).nngp(X), A.nngp(X) + 4, rtol=1e-12)
+    value = jax.jit((A + 4.0).as_jax())(X[0], Z[0])
+    assert_allclose(value, (A + 4.0)(X[0], Z[0]), rtol=1e-5)
+
+
 def test_what_is_no_kernel_is_refused():
-    for combine in (lambda: A + 1.0, lambda: A * "fc1", lambda: "fc1" + A, lambda: A * X):
+    for combine in (
+        lambda: A + X,
+        lambda: A + "fc1",
+        lambda: A * "fc1",
+        lambda: "fc1" + A,
+        lambda: A * X,
+    ):
         with pytest.raises(TypeError, match=r"unsupported|concatenate|multiply|support ufuncs"):
             combine()
     with pytest.raises(ValueError, match=r"factor=-1\.0"):
