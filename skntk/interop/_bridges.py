@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from .._utils.optional import import_for
 from .._utils.showing import shown
+from .._utils.validation import check_boolean
 from ._function_classifier import FunctionClassifier
 
-__all__ = ["from_jax", "from_torch", "to_art", "to_jax", "to_torch"]
+__all__ = ["from_jax", "from_torch", "to_art", "to_gaussian_process", "to_jax", "to_torch"]
 
 
 def from_jax(function: Callable, *, classes: ArrayLike, n_features: int) -> FunctionClassifier:
@@ -199,3 +200,56 @@ def to_art(
     from ._art import EstimatorClassifier
 
     return EstimatorClassifier(estimator, clip_values, input_shape)
+
+
+def to_gaussian_process(kernel: Any, *, nngp: bool = False) -> Any:
+    r"""Covariance function for scikit-learn's Gaussian processes, from a kernel of a network.
+
+    With the tangent kernel, the posterior mean of `GaussianProcessRegressor` is the prediction of
+    `NTKRegressor` with the same `alpha`. With the covariance at initialisation (NNGP), the
+    posterior is the one of the Bayesian network of infinite width.
+
+    Parameters
+    ----------
+    kernel : NeuralTangentKernel
+        The kernel. Its parameters are not hyperparameters, which an optimiser changes; a grid
+        search reaches them as ``kernel__kernel__depth``. Sums and products with kernels of
+        scikit-learn, such as `WhiteKernel`, have the hyperparameters of these.
+    nngp : bool, default=False
+        Whether to take the covariance at initialisation, for kernels that have one.
+
+    Returns
+    -------
+    covariance : sklearn.gaussian_process.kernels.Kernel
+
+    Raises
+    ------
+    TypeError
+        If `kernel` is not a kernel of `skntk.kernels`, or has no covariance at initialisation.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.gaussian_process import GaussianProcessRegressor
+    >>> from skntk.interop import to_gaussian_process
+    >>> from skntk.kernels import FullyConnectedNTK
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
+    >>> X = (X - X.mean(axis=0)) / X.std(axis=0)
+    >>> process = GaussianProcessRegressor(
+    ...     to_gaussian_process(FullyConnectedNTK(2)), alpha=10.0, normalize_y=True
+    ... ).fit(X[:300], y[:300])
+    >>> mean, std = process.predict(X[300:302], return_std=True)
+    >>> mean.shape, std.shape
+    ((2,), (2,))
+    """
+    from ._gaussian_process import NetworkKernel
+
+    if not (callable(kernel) and hasattr(kernel, "nngp") and hasattr(kernel, "input_vjp")):
+        raise TypeError(
+            f"kernel={kernel!r} must be a kernel from skntk.kernels, got {type(kernel).__name__}; "
+            "of a kernel's name, give resolve_kernel(name, n_features)."
+        )
+    check_boolean("nngp", nngp)
+    if nngp:
+        kernel._as_nngp()  # which raises for kernels that have none
+    return NetworkKernel(kernel, nngp)
