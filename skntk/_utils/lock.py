@@ -28,12 +28,19 @@ class DirectoryLock:
     Parameters
     ----------
     directory : path
+    parameter : str, default="directory"
+        Name of the user's parameter that gave the path, for messages.
     """
 
-    def __init__(self, directory: Path):
-        self.path = directory / ".lock"
+    def __init__(self, directory: Path, parameter: str = "directory"):
+        self.path, self.parameter = directory / ".lock", parameter
         self._depth = 0
         self._descriptor: int | None = None
+
+    @property
+    def argument(self) -> str:
+        """The directory as the user gave it, for messages."""
+        return f"{self.parameter}={str(self.path.parent)!r}"
 
     def __enter__(self) -> None:
         if self._depth == 0:
@@ -52,7 +59,7 @@ class DirectoryLock:
             self._descriptor = None
 
     def __reduce__(self) -> tuple:
-        return DirectoryLock, (self.path.parent,)  # a copy holds nothing
+        return DirectoryLock, (self.path.parent, self.parameter)  # a copy holds nothing
 
     def _acquire(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -66,8 +73,8 @@ class DirectoryLock:
             owner = os.read(descriptor, 200).decode(errors="replace") or "another process"
             os.close(descriptor)
             raise SnapshotError(
-                f"directory={str(self.path.parent)!r} is in use by {owner}; wait until it has "
-                "ended, or use another directory."
+                f"{self.argument} is in use by {owner}; wait until it has ended, or use another "
+                "directory."
             ) from error
         except BaseException:
             os.close(descriptor)

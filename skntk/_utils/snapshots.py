@@ -51,16 +51,26 @@ class SnapshotStore:
         What the snapshots are made with, as JSON.
     resume : bool, default=False
         Whether a directory that is in use already may be used.
+    parameter : str, default="directory"
+        Name of the user's parameter that gave the path, for messages.
 
     Raises
     ------
     SnapshotError
-        If the directory is in use and `resume` is False, or is used with other settings.
+        If the directory is in use and `resume` is False, or is used with other settings; or if the
+        path is that of a file.
     """
 
-    def __init__(self, directory: Any, settings: dict[str, Any], *, resume: bool = False):
+    def __init__(
+        self,
+        directory: Any,
+        settings: dict[str, Any],
+        *,
+        resume: bool = False,
+        parameter: str = "directory",
+    ):
         self.directory, self.settings = Path(directory), settings
-        self._lock = DirectoryLock(self.directory)
+        self._lock = DirectoryLock(self.directory, parameter)
         with self.writing():
             if not (os.path.lexists(self._settings_path) and self.names()):
                 # Whatever was to begin here, if anything, has recorded nothing.
@@ -69,8 +79,8 @@ class SnapshotStore:
                 self._check_settings()
             else:
                 raise SnapshotError(
-                    f"directory={str(directory)!r} already holds checkpoints; pass resume=True to "
-                    "go on with them, or another directory."
+                    f"{self._lock.argument} already holds checkpoints; pass resume=True to go on "
+                    "with them, or another directory."
                 )
             self._remove(_TEMPORARY)
 
@@ -95,10 +105,16 @@ class SnapshotStore:
         Raises
         ------
         SnapshotError
-            If another is writing; names it.
+            If another is writing, which it names; or if the path is that of a file.
         """
-        with _naming(self.directory, 0):
-            self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            with _naming(self.directory, 0):
+                self.directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise SnapshotError(
+                f"{self._lock.argument} is a file or lies under one; give the path of a directory, "
+                "which is made if there is none."
+            ) from error
         with self._lock:
             yield
 
@@ -202,8 +218,8 @@ class SnapshotStore:
             keys = sorted(known.keys() | self.settings.keys())
             changed = [key for key in keys if self.settings.get(key) != known.get(key)]
             raise SnapshotError(
-                f"directory={str(self.directory)!r} holds checkpoints of another run, with a "
-                f"different {' and '.join(changed)}; use the same settings, or another directory."
+                f"{self._lock.argument} holds checkpoints of another run, with a different "
+                f"{' and '.join(changed)}; use the same settings, or another directory."
             )
 
     def _manifest_path(self, name: str) -> Path:

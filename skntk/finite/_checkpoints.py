@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral
+from os import PathLike
 from types import CellType
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from .._utils.keys import is_of_library, value_key
 from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
+from .._utils.validation import check_boolean
 
 __all__ = ["CheckpointMixin"]
 
@@ -48,6 +50,16 @@ class CheckpointMixin:
     _random: np.random.RandomState
     _checkpoints: SnapshotStore | None = None
 
+    def _check_checkpoint(self) -> None:
+        """Raise unless `checkpoint` and `resume` are of the right type, and go together."""
+        check_boolean("resume", self.resume)
+        if not isinstance(self.checkpoint, str | PathLike | None):
+            raise TypeError(
+                f"checkpoint={self.checkpoint!r} must be the path of a directory or None."
+            )
+        if self.resume and self.checkpoint is None:
+            raise ValueError("resume=True needs a checkpoint; give the directory of the first fit.")
+
     @contextmanager
     def _open_checkpoints(self, *data: NDArray) -> Iterator[None]:
         """Context for training, in which no other process writes to the directory."""
@@ -55,7 +67,9 @@ class CheckpointMixin:
             yield
             return
         settings = self._checkpoint_settings(*data)
-        self._checkpoints = SnapshotStore(self.checkpoint, settings, resume=self.resume)
+        self._checkpoints = SnapshotStore(
+            self.checkpoint, settings, resume=self.resume, parameter="checkpoint"
+        )
         try:
             with self._checkpoints.writing():
                 yield

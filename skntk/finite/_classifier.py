@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import copy
-from os import PathLike
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import with_callbacks
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from .._utils.channels import warn_of_channels_first
 from .._utils.copying import copy_module
 from .._utils.pickling import PickledByValue
 from .._utils.precision import own_precision
 from .._utils.targets import encode_targets, label_indices
-from .._utils.validation import check_boolean, check_integer, check_option, check_table
-from ..networks._function import (
-    Network,
-    as_numpy,
-    check_input_shape,
-    check_outputs,
-    check_rowwise,
-    count_features,
-    draw_parameters,
-    flattened,
-    network_key,
-    refuse_not_finite,
-    refuse_untrainable,
-)
-from ..networks._resolve import make_network, wrap_trained
-from ..networks._training_mode import check_training_mode, refuse_idle_statistics
+from .._utils.validation import check_integer, check_option, check_table
+from ..networks._function import flattened
+from ..networks._training_mode import check_training_mode
 from ._adversarial_training import AdversarialTraining
 from ._epochs import TrainingMixin
-from ._optimizer import check_optimizer, convert_state
+from ._from_params import FromParamsMixin
+from ._optimizer import check_optimizer
 from ._prediction import check_adversary
 from ._training import TRAINING_LOSSES
 from ._weights import training_weights
@@ -54,7 +39,7 @@ _FITTED = (
 )
 
 
-class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
+class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimator):
     r"""Flax network under standard, adversarial or linearised training.
 
     Parameters
@@ -232,69 +217,6 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         self.tol = tol
         self.shuffle = shuffle
 
-    @classmethod
-    def from_params(
-        cls,
-        module: Any,
-        params: Any = None,
-        *,
-        classes: ArrayLike,
-        n_features: int | None = None,
-        input_shape: tuple[int, ...] | None = None,
-        **parameters: Any,
-    ) -> FlaxClassifier:
-        """Wrap a network that is already trained.
-
-        Parameters
-        ----------
-        module : linen.Module or nnx.Module
-            The network; an NNX module carries its own parameters.
-        params : dict or nnx.State, default=None
-            Variables of a Linen module, ``{"params": ..., ...}`` with its running statistics, or
-            its parameters alone; or the state of an NNX module, in place of its own.
-        classes : array-like of shape (n_classes,)
-            Label of each output; for a single output, the labels of negative and positive values.
-        n_features : int, default=None
-            Number of input features. If None, the product of `input_shape`.
-        input_shape : tuple of int, default=None
-            Shape that each sample is given before it enters the network. If None, samples stay
-            flat.
-        **parameters : dict
-            Further constructor parameters.
-
-        Returns
-        -------
-        classifier : FlaxClassifier
-            A fitted classifier.
-        """
-        if n_features is None:
-            if input_shape is None:
-                raise ValueError("n_features=None needs input_shape; give either.")
-            n_features = count_features(input_shape)
-        n_features = check_integer("n_features", n_features, low=1)
-        check_input_shape(input_shape, n_features)
-        labels = np.asarray(classes)
-        if labels.ndim != 1 or len(labels) < 2 or len(np.unique(labels)) < len(labels):
-            raise ValueError(f"classes={classes!r} must be at least two labels, all different.")
-        classifier = cls(module, input_shape=input_shape, **parameters)
-        classifier._check_parameters()
-        if classifier.centered:
-            raise ValueError(
-                "centered=True needs the initial parameters, which a trained network no longer "
-                "has; leave it False."
-            )
-        network, *trees = wrap_trained(module, params, input_shape)
-        refuse_untrainable(trees[0])
-        trained, constants = map(as_numpy, trees)
-        refuse_not_finite(trained)
-        dtype = np.result_type(np.float32, *jax.tree.leaves(trained))
-        check_outputs(network, trained, constants, n_features, len(labels), dtype)
-        check_rowwise(network, trained, constants, n_features, dtype)
-        random = check_random_state(classifier.random_state)
-        classifier._begin(network, trained, constants, labels, random)
-        classifier.n_features_in_ = n_features
-        return classifier
-
     @with_callbacks
     def fit(
         self,
@@ -390,16 +312,6 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         other.module = copy_module(self.module)
         return other
 
-    def _check_unchanged(self) -> None:
-        """Raise if the parameters that define the network have changed since the last fit."""
-        for name, before in self._fitted_with.items():
-            now = getattr(self, name)
-            if network_key(now) != network_key(before):
-                raise ValueError(
-                    f"{name} was changed since the last fit, which warm_start=True continues; "
-                    "restore its value, or fit anew with warm_start=False."
-                )
-
     def _check_parameters(self) -> None:
         check_option("loss", self.loss, tuple(TRAINING_LOSSES))
         check_optimizer(self.optimizer, self.learning_rate)
@@ -409,14 +321,8 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         if self.linearize_at is not None:
             check_integer("linearize_at", self.linearize_at, low=0)
         self._check_early_stopping()
-        check_boolean("resume", self.resume)
         check_boolean("shuffle", self.shuffle)
-        if not isinstance(self.checkpoint, str | PathLike | None):
-            raise TypeError(
-                f"checkpoint={self.checkpoint!r} must be the path of a directory or None."
-            )
-        if self.resume and self.checkpoint is None:
-            raise ValueError("resume=True needs a checkpoint; give the directory of the first fit.")
+        self._check_checkpoint()
         if self.warm_start and self.checkpoint is not None:
             raise ValueError(
                 f"checkpoint={self.checkpoint!r} and warm_start=True both say where training "
@@ -453,47 +359,3 @@ class FlaxClassifier(PickledByValue, TrainingMixin, BaseEstimator):
         for adversary, samples in attacked:
             if adversary is not None:
                 adversary.check_features(samples)
-
-    def _initialise(self, X: NDArray, classes: NDArray) -> None:
-        """Draw a network; if it does not fit the data, no attribute is set."""
-        n_features, n_outputs = X.shape[1], 1 if len(classes) == 2 else len(classes)
-        check_input_shape(self.input_shape, n_features)
-        warn_of_channels_first(X, self.input_shape)
-        network = make_network(self.module, self.input_shape, n_outputs)
-        random = np.random.RandomState(check_random_state(self.random_state).randint(2**31))
-        params, constants = draw_parameters(network, random.randint(2**31), n_features, X.dtype)
-        check_outputs(network, params, constants, n_features, len(classes), X.dtype)
-        check_rowwise(network, params, constants, n_features, X.dtype)
-        refuse_idle_statistics(network, constants)
-        self._begin(network, params, constants, classes, random)
-
-    def _begin(
-        self, network: Network, params: Any, constants: Any, classes: NDArray, random: Any
-    ) -> None:
-        """Set the state of a network that this estimator has not trained."""
-        self._network, self._random = network, random
-        self.params_, self.constants_ = params, constants
-        self.origin_ = params if self.centered else None
-        self._origin_constants = constants if self.centered else None
-        self.anchor_ = None
-        self.classes_ = classes
-        self.n_epochs_ = 0
-        self._split_seed = None
-        self.history_ = {"loss": np.empty(0)}
-        names = ("module", "input_shape", "centered")
-        self._fitted_with = {name: getattr(self, name) for name in names}
-        self._optimizer = self._optimizer_state = None
-
-    def _resume(self, dtype: np.dtype) -> None:
-        """Continue from the last fit, in the precision of the data."""
-        linearize_at = self.n_epochs_ if self.linearize_at is None else self.linearize_at
-        if self.anchor_ is None and linearize_at < self.n_epochs_:
-            raise ValueError(
-                f"linearize_at={linearize_at} has passed: {self.n_epochs_} epochs were trained. "
-                "Give a later epoch, or fit anew with warm_start=False."
-            )
-        before = jax.tree.leaves(self.params_)[0].dtype if jax.tree.leaves(self.params_) else dtype
-        for name in ("params_", "constants_", "origin_", "_origin_constants", "anchor_"):
-            setattr(self, name, as_numpy(getattr(self, name), dtype))
-        if before != dtype:
-            self._optimizer_state = convert_state(self._optimizer_state, before, dtype)

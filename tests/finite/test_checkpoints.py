@@ -211,3 +211,25 @@ def test_parameters_that_do_not_go_together():
         network(checkpoint="run", warm_start=True).fit(X, y)
     with pytest.raises(TypeError, match="checkpoint=3 must be the path of a directory"):
         network(checkpoint=3).fit(X, y)
+
+
+def test_messages_name_the_parameter_and_a_file_is_no_directory(tmp_path):
+    used, file = tmp_path / "used", tmp_path / "file"
+    file.write_text("mine")
+    network(checkpoint=used, max_epochs=1).fit(X, y)
+    with pytest.raises(SnapshotError, match=r"^checkpoint=.*used' already holds checkpoints"):
+        network(checkpoint=used, max_epochs=1).fit(X, y)
+    with pytest.raises(SnapshotError, match=r"^checkpoint=.*used' holds checkpoints of another"):
+        network(checkpoint=used, max_epochs=1, resume=True).fit(X + 1, y)
+    for path in (file, file / "below"):
+        clf = network(checkpoint=path, max_epochs=1)
+        with pytest.raises(
+            SnapshotError, match=r"^checkpoint=.* is a file or lies under one; give"
+        ):
+            clf.fit(X, y)
+        assert not hasattr(clf, "params_")
+        with pytest.raises(SnapshotError, match=r"^directory=.* is a file or lies under one; give"):
+            KernelDynamicsTracker(X[:5], top=2, directory=path)
+        with pytest.raises(SnapshotError, match=r"holds no checkpoints: .*[Nn]ot a directory"):
+            KernelDynamicsTracker.load(path)
+    assert file.read_text() == "mine"
