@@ -70,6 +70,9 @@ class Network(Protocol):
     ) -> tuple[jax.Array, Any]:
         """Outputs (n, k) of a batch in training mode, and the constants after it."""
 
+    def unknown_modes(self, params: Any, constants: Any, x: Any) -> list[str]:
+        """Boolean arguments of the call, of no known name, that switch the mode; `x` is a shape."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FunctionNetwork:
@@ -97,6 +100,10 @@ class FunctionNetwork:
     ) -> tuple[Any, Any]:
         """Outputs (n, k) and the constants, which are never changed."""
         return self.apply(params, constants, x), constants
+
+    def unknown_modes(self, params: Any, constants: Any, x: Any) -> list[str]:
+        """Return nothing, since a function has no mode."""
+        return []
 
 
 def shaped(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Array:
@@ -208,8 +215,8 @@ def failed(network: Network, n_features: int, dtype: Any, error: Exception) -> V
         "its layers expect another precision (give X as float32, or set param_dtype=jnp.float64 "
         "in the layers); it needs variables that params does not hold, such as running "
         "statistics; it asks for random numbers, of which there are none in inference mode, or "
-        "changes its variables there (an argument train, training, deterministic or "
-        f"use_running_average of its call tells it the mode). The error was: {error}"
+        "changes its variables there (an argument of its call such as train or "
+        f"deterministic tells it the mode). The error was: {error}"
     )
 
 
@@ -225,12 +232,17 @@ def _of_shape(network: Network) -> str:
 
 def refuse_not_finite(params: Any) -> None:
     """Raise ValueError, naming the leaf, if parameters that are given are not finite."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if not np.isfinite(leaf).all():
-            raise ValueError(
-                f"params holds NaN or infinity ({_name_of_leaf(path)}), as of a training that "
-                "diverged; give those of an earlier epoch, or of a lower learning rate."
-            )
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    wrong = {_name_of_leaf(path): int((~np.isfinite(leaf)).sum()) for path, leaf in leaves}
+    wrong = {name: count for name, count in wrong.items() if count}
+    if wrong:
+        name = next(iter(wrong))
+        elsewhere = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ValueError(
+            f"params holds {sum(wrong.values()):,} entries that are NaN or infinite, in leaf "
+            f"{name}{elsewhere}, as after a training that diverged; give those of an earlier "
+            "epoch, or of a lower learning rate."
+        )
 
 
 def _name_of_leaf(path: Any) -> str:

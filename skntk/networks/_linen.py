@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 from flax import linen
+from flax.errors import InvalidRngError, ModifyScopeVariableError
 
 from .._utils.copying import copy_module
 from ._function import as_outputs, network_key, shaped
-from ._training_mode import carried, mode_arguments
+from ._training_mode import carried, mode_arguments, other_flags
 
 __all__ = ["LinenNetwork", "is_linen", "wrap_linen", "wrap_linen_variables"]
 
@@ -74,6 +75,24 @@ class LinenNetwork:
             mutable=[*constants],
         )
         return as_outputs(outputs, x), carried({**constants, **after}, constants)
+
+    def unknown_modes(self, params: Any, constants: Any, x: Any) -> list[str]:
+        """Boolean arguments of the call, of no known name, that switch the mode."""
+        module, mode = self._in_mode(training=False)
+        found = []
+
+        def call(params: Any, constants: Any, x: jax.Array, flag: dict[str, Any]) -> Any:
+            variables = {"params": params, **constants}
+            return module.apply(variables, shaped(x, self.input_shape), **(mode | flag))
+
+        for name, value in other_flags(type(self.module).__call__).items():
+            try:
+                jax.eval_shape(functools.partial(call, flag={name: value}), params, constants, x)
+            except (InvalidRngError, ModifyScopeVariableError):
+                found.append(name)
+            except Exception:  # an argument that switches something else may need more than that
+                continue
+        return found
 
     def _in_mode(self, *, training: bool) -> tuple[linen.Module, dict[str, Any]]:
         """Return the module in a mode, and the arguments of its call."""

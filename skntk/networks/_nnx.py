@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
 from collections.abc import Hashable
 from typing import Any
 
@@ -14,7 +15,7 @@ from flax import nnx
 
 from .._utils.precision import own_precision
 from ._function import as_outputs, network_key, shaped
-from ._training_mode import carried, mode_arguments
+from ._training_mode import carried, mode_arguments, other_flags
 
 __all__ = ["NNXNetwork", "is_nnx", "wrap_nnx", "wrap_nnx_factory"]
 
@@ -79,6 +80,30 @@ class NNXNetwork:
         """Outputs (n, k) of a batch in training mode, and the constants after it."""
         outputs, after = self._call(True, params, constants, x, key)
         return outputs, carried(after, constants)
+
+    def unknown_modes(self, params: Any, constants: Any, x: Any) -> list[str]:
+        """Boolean arguments of the call, of no known name, that switch the mode."""
+        flags = other_flags(nnx.merge(self.graphs[False], *self.templates).__call__)
+        found = []
+
+        def call(params: Any, constants: Any, x: jax.Array, name: str) -> Any:
+            template, streams, rest = self.templates
+            states = _filled(template, params), _reseeded(streams, jax.random.key(0))
+            module = nnx.merge(self.graphs[False], *states, _filled(rest, constants))
+            mode = mode_arguments(module.__call__, training=False) | {name: flags[name]}
+            before = jax.tree.leaves(nnx.state(module))
+            outputs = module(shaped(x, self.input_shape), **mode)
+            after = jax.tree.leaves(nnx.state(module))
+            if len(after) != len(before) or any(map(operator.is_not, after, before)):
+                found.append(name)
+            return outputs
+
+        for name in flags:
+            try:
+                jax.eval_shape(functools.partial(call, name=name), params, constants, x)
+            except Exception:  # an argument that switches something else may need more than that
+                continue
+        return found
 
     def _call(
         self, training: bool, params: Any, constants: Any, x: jax.Array, key: jax.Array

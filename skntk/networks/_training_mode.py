@@ -11,14 +11,25 @@ import numpy as np
 from .._utils.precision import own_precision
 from ._function import Network, failed
 
-__all__ = ["carried", "check_training_mode", "mode_arguments", "refuse_idle_statistics"]
+__all__ = [
+    "carried",
+    "check_training_mode",
+    "mode_arguments",
+    "other_flags",
+    "refuse_idle_statistics",
+]
 
 #: Names by which Flax and its examples tell a module its mode, and their values in training.
 _MODES = {
     "train": True,
     "training": True,
+    "is_train": True,
+    "is_training": True,
     "deterministic": False,
     "use_running_average": False,
+    "inference": False,
+    "eval_mode": False,
+    "is_eval": False,
 }
 
 
@@ -26,6 +37,16 @@ def mode_arguments(function: Any, *, training: bool) -> dict[str, Any]:
     """Arguments that tell a function the mode, as far as it has parameters of these names."""
     names = inspect.signature(function).parameters
     return {name: value is training for name, value in _MODES.items() if name in names}
+
+
+def other_flags(function: Any) -> dict[str, Any]:
+    """Arguments of a call that are True or False by default, and of no known name, inverted."""
+    parameters = inspect.signature(function).parameters.items()
+    return {
+        name: not parameter.default
+        for name, parameter in parameters
+        if isinstance(parameter.default, bool) and name not in _MODES
+    }
 
 
 def carried(after: Any, before: Any) -> Any:
@@ -61,7 +82,8 @@ def refuse_idle_statistics(network: Network, constants: Any) -> None:
 def check_training_mode(
     network: Network, params: Any, constants: Any, n_features: int, dtype: Any
 ) -> None:
-    """Raise ValueError if the network does not run in training mode."""
+    """Raise ValueError if the network does not run in training mode, or is not told of it."""
+    _refuse_unknown_modes(network, params, constants, n_features, dtype)
     if not network.has_training_mode:
         return
     try:
@@ -71,3 +93,18 @@ def check_training_mode(
             jax.eval_shape(network.apply_in_training, params, constants, batch, key)
     except Exception as error:  # whatever the network's own code raises
         raise failed(network, n_features, dtype, error) from error
+
+
+def _refuse_unknown_modes(
+    network: Network, params: Any, constants: Any, n_features: int, dtype: Any
+) -> None:
+    """Raise ValueError if an argument of no known name would switch the mode."""
+    with own_precision():
+        batch = jax.ShapeDtypeStruct((2, n_features), np.dtype(dtype))
+        names = network.unknown_modes(params, constants, batch)
+    if names:
+        raise ValueError(
+            f"module {network.name!r} draws random numbers or changes its variables if the "
+            f"argument {' or '.join(names)} of its call is switched, and would be trained without "
+            f"that; name the argument {' or '.join(_MODES)}, or make it a field of the module."
+        )
