@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, _safe_indexing
 
 from ._utils.frames import framed_like
 from ._utils.progress import track
 from ._utils.validation import check_integer, check_real
+from ._utils.warnings import warn_user
 from .attacks import NTKAttack
 from .attacks._black_box import as_black_box
 from .attacks._differentiable import as_differentiable
@@ -21,6 +23,9 @@ from .metrics import gradient_cosine_similarity, robust_accuracy_score
 from .metrics._robustness import attack_on, check_free_attack, predict_labels
 
 __all__ = ["follow_transfer", "transfer_matrix"]
+
+#: Outputs of the network on a part of the samples, whose kernel is decomposed before training.
+_N_OUTPUTS = 512
 
 
 def follow_transfer(
@@ -43,7 +48,9 @@ def follow_transfer(
 
     A step of gradient descent of learning rate :math:`\eta` on the mean squared error
     advances gradient-flow time by :math:`\eta / n`, so the kernel is taken at
-    :math:`t = \eta\,\text{steps} / n`.
+    :math:`t = \eta\,\text{steps} / n`. Steps follow the flow only below
+    :math:`\eta = 2 n / \lambda_{max}`, with the largest eigenvalue of the network's kernel at
+    initialisation; beyond, training diverges along its eigenvector, or leaves the linear regime.
 
     Parameters
     ----------
@@ -82,10 +89,16 @@ def follow_transfer(
     ------
     ValueError
         If the network's training has no matching time, or `epochs` does not increase.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the learning rate exceeds the bound above, estimated on some hundred samples.
     """
     _check(network, kernel, epochs)
     _check_seeds(seeds)
     check_real("time_scale", time_scale, low=0.0)
+    _warn_of_divergence(network, X, y)
     n = len(np.asarray(y))
     steps = 1 if network.batch_size is None else -(-n // min(network.batch_size, n))
     pace = network.learning_rate * steps * time_scale / n
@@ -303,3 +316,26 @@ def _check_seeds(seeds: Any) -> None:
         check_integer("seeds", seed, low=0)
     if not len({*seeds}) == len(list(seeds)) > 0:
         raise ValueError(f"seeds={list(seeds)!r} must be at least one, each another.")
+
+
+def _warn_of_divergence(network: Any, X: ArrayLike, y: ArrayLike) -> None:
+    """Warn of a learning rate with which no step follows the flow."""
+    start = clone(network).set_callbacks()
+    start.set_params(max_epochs=0, early_stopping=False, checkpoint=None, resume=False)
+    start.fit(X, y)
+    n = len(np.asarray(y))
+    # As many outputs as an eigendecomposition takes a moment for. Samples of all parts of the data
+    # give an eigenvalue that grows with their number.
+    size = min(n, max(1, _N_OUTPUTS // len(start.classes_)))
+    rows = np.linspace(0, n - 1, size).round().astype(int)
+    kernel = start.empirical_ntk(_safe_indexing(X, rows))
+    largest = float(np.linalg.eigvalsh(kernel)[-1])
+    if network.learning_rate * largest > 2 * size:
+        warn_user(
+            ConvergenceWarning(
+                f"learning_rate={network.learning_rate!r} is above 2 n / lambda_max, about "
+                f"{2 * size / largest:.2g} for this network and X, beyond which gradient descent "
+                "on the squared error does not follow the gradient flow: it diverges, or leaves "
+                "the linear regime. Lower it, or centre or scale X."
+            )
+        )

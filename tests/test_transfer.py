@@ -1,5 +1,8 @@
 """Networks and kernels side by side: cosines, matching times, transferred attacks."""
 
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,8 @@ pytest.importorskip("optax")
 
 import optax
 from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -316,3 +321,36 @@ def test_a_kernel_that_cannot_be_asked_at_a_time_is_refused_before_training():
     for kernel in (make_pipeline(StandardScaler(), NTKClassifier()), NTKClassifierCV()):
         with pytest.raises(TypeError, match=f"{type(kernel).__name__}, which has no at_"):
             follow_transfer(network, kernel, X, y, X, y, epochs=[1], eps=0.1)
+
+
+@pytest.mark.parametrize(("n_classes", "names"), [(2, None), (3, list("abcdef"))])
+def test_a_learning_rate_beyond_the_bound_diverges_and_is_warned_of(n_classes, names):
+    X, y = samples(n_classes)
+    X = X if names is None else pd.DataFrame(X, columns=names)
+    net = network(32, 1 if n_classes == 2 else n_classes, linearize_at=0)
+    K = clone(net).set_params(max_epochs=0).fit(X, y).empirical_ntk(X)
+    bound = 2 * len(X) / np.linalg.eigvalsh(K)[-1]
+    kernel = NTKClassifier("two_layer", solver="eigh")
+    for factor, grows in ((0.95, False), (1.05, True)):
+        net.set_params(learning_rate=float(factor * bound), max_epochs=25)
+        losses = clone(net).fit(X, y).history_["loss"]
+        assert (losses[-1] > losses[-2]) is np.bool_(grows)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            follow_transfer(net, kernel, X, y, X, y, epochs=[1])
+        told = [w for w in caught if "2 n / lambda_max, about" in str(w.message)]
+        assert len(told) == grows
+        assert all(w.category is ConvergenceWarning and w.filename == __file__ for w in told)
+
+
+def test_the_bound_is_estimated_on_part_of_the_samples():
+    X, y = samples(2, n=600)
+    net = network(32)
+    K = clone(net).set_params(max_epochs=0).fit(X, y).empirical_ntk(X)
+    bound = 1200 / np.linalg.eigvalsh(K)[-1]
+    kernel = NTKClassifier("two_layer", solver="eigh").fit(X, y)
+    net.set_params(learning_rate=float(1.1 * bound))
+    with pytest.warns(ConvergenceWarning, match="2 n / lambda_max, about") as caught:
+        follow_transfer(net, kernel, X, y, X[:9], y[:9], epochs=[1])
+    told = float(re.search(r"about (\S+) for", str(caught[0].message))[1])
+    assert told == pytest.approx(bound, rel=0.05)

@@ -16,7 +16,7 @@ from .._utils.copying import copy_module
 from .._utils.pickling import PickledByValue
 from .._utils.precision import own_precision
 from .._utils.targets import encode_targets, label_indices
-from .._utils.validation import check_integer, check_option, check_table
+from .._utils.validation import check_boolean, check_integer, check_option, check_table
 from ..networks._function import flattened
 from ..networks._training_mode import check_training_mode
 from ._adversarial_training import AdversarialTraining
@@ -139,9 +139,10 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
     Modules with batch normalisation or dropout are trained in training mode, and evaluated,
     attacked, linearised and measured in inference mode with the current running statistics. The
     mode is told to a Linen module by arguments of its call, or by fields, named ``train``,
-    ``training``, ``deterministic`` or ``use_running_average``, and to an NNX module by its methods
-    ``train`` and ``eval`` or by the same arguments. From `linearize_at` on, and in f_0 of a centred
-    network, the mode is inference and the statistics are fixed.
+    ``training``, ``is_train``, ``is_training``, ``deterministic``, ``use_running_average``,
+    ``inference``, ``eval_mode`` or ``is_eval``, and to an NNX module by its methods ``train`` and
+    ``eval`` or by the same arguments; other names are refused. From `linearize_at` on, and in f_0
+    of a centred network, the mode is inference and the statistics are fixed.
 
     The adversary of training attacks the network in inference mode, as in TRADES [1]_: this is the
     network that is evaluated, every sample is attacked on its own, and attacks leave no trace in
@@ -237,9 +238,9 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
         X_val, y_val : array-like of shape (m, d) and (m,), default=None
             Samples on which accuracy is measured after every epoch.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each sample in the loss. Samples of weight 0 are left out. Steps on all
-            samples with whole numbers are those with each sample repeated; only the statistics of
-            batch normalisation are not weighted. Accuracies are not weighted either.
+            Weight of each sample in the loss. Samples of weight 0 are left out, and their class
+            keeps its output. Whole numbers are repeated samples in steps on all samples, but for
+            the statistics of batch normalisation, which are not weighted, nor are accuracies.
 
         Returns
         -------
