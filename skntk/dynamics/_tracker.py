@@ -26,8 +26,8 @@ from ..networks._function import (
     as_numpy,
     check_rowwise,
     count_outputs,
-    refuse_untrainable,
 )
+from ..networks._given_parameters import refuse_untrainable
 from ._record import KernelRecord
 from ._stores import DirectoryStore, KernelStore, MemoryStore
 

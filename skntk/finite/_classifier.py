@@ -351,12 +351,3 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
         X_val = validate_data(self, X_val, dtype=[np.float64, np.float32], reset=False)
         check_consistent_length(X_val, y_val)
         return X_val, label_indices(y_val, classes)
-
-    def _check_boxes(self, X: NDArray, validation: tuple[NDArray, NDArray] | None) -> None:
-        """Raise for samples outside an adversary's box, which clipping would silently destroy."""
-        attacked = [(self.adversary, X)]
-        if validation is not None:
-            attacked += [(self._validation_adversary(), part) for part in (X, validation[0])]
-        for adversary, samples in attacked:
-            if adversary is not None:
-                adversary.check_features(samples)

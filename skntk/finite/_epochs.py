@@ -140,6 +140,15 @@ class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, N
     def _validation_adversary(self) -> AdversarialTraining | None:
         return self.adversary if self.validation_adversary is None else self.validation_adversary
 
+    def _check_boxes(self, X: NDArray, validation: tuple[NDArray, NDArray] | None) -> None:
+        """Raise for samples outside an adversary's box, which clipping would silently destroy."""
+        attacked = [(self.adversary, X)]
+        if validation is not None:
+            attacked += [(self._validation_adversary(), part) for part in (X, validation[0])]
+        for adversary, samples in attacked:
+            if adversary is not None:
+                adversary.check_features(samples)
+
     def _accuracy(self, X: NDArray, labels: NDArray) -> float:
         return float((classify(self._evaluate(decision_outputs, X)) == labels).mean())
 

@@ -16,9 +16,8 @@ from ..networks._function import (
     check_outputs,
     check_rowwise,
     count_features,
-    refuse_not_finite,
-    refuse_untrainable,
 )
+from ..networks._given_parameters import refuse_not_finite, refuse_untrainable
 from ..networks._resolve import wrap_trained
 from ._initial_state import InitialStateMixin
 

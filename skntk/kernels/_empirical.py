@@ -20,8 +20,8 @@ from ..networks._function import (
     count_outputs,
     draw_parameters,
     flattened,
-    refuse_untrainable,
 )
+from ..networks._given_parameters import refuse_untrainable
 from ..networks._resolve import is_trained, make_network, wrap_trained
 from ._base import NeuralTangentKernel, Pullback
 from ._linear_network import linear_outputs, linear_vjp, weighted_jacobian

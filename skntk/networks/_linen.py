@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 from flax import linen
-from flax.errors import InvalidRngError, ModifyScopeVariableError
+from flax.errors import InvalidRngError
 
 from .._utils.copying import copy_module
 from ._function import as_outputs, network_key, shaped
@@ -88,7 +88,7 @@ class LinenNetwork:
         for name, value in other_flags(type(self.module).__call__).items():
             try:
                 jax.eval_shape(functools.partial(call, flag={name: value}), params, constants, x)
-            except (InvalidRngError, ModifyScopeVariableError):
+            except InvalidRngError:  # statistics that rest are refused, or meant, by themselves
                 found.append(name)
             except Exception:  # an argument that switches something else may need more than that
                 continue

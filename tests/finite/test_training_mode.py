@@ -340,8 +340,8 @@ class KeepsNNX(nnx.Module):
 
 class MisnamedMode(nn.Module):
     @nn.compact
-    def __call__(self, x, is_training=False):
-        return nn.Dense(3)(nn.BatchNorm(use_running_average=not is_training)(x))
+    def __call__(self, x, learning=False):
+        return nn.Dense(3)(nn.BatchNorm(use_running_average=not learning)(x))
 
 
 REFUSED = {
