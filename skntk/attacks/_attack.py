@@ -8,41 +8,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils import check_random_state, gen_batches
 
 from .._utils.frames import as_configured
 from .._utils.progress import track
-from .._utils.showing import shown
-from .._utils.targets import as_columns, label_indices
 from .._utils.validation import (
     check_array_or_real,
     check_boolean,
     check_integer,
-    check_no_text,
     check_norm,
     check_option,
-    check_table,
 )
 from .._utils.warnings import warn_user
-from ._black_box import Model, as_black_box
+from .._utils.workers import in_order
+from ._batch import attack_batch
 from ._box import check_clip_values
-from ._differentiable import as_victim
+from ._inputs import check_budgets, validate_inputs
 from ._losses import LOSSES
-from ._regressors import check_targets
 from ._result import AttackResult, Record
-from ._search import BestIterate
 from ._specification import AttackSpecification, Options
-from ._stages import METHODS, BatchSearch
+from ._stages import METHODS
 
 __all__ = ["AttackResult", "NTKAttack"]
 
 _DEFAULT_BATCH = 256
-
-#: What to do about columns that are no numbers.
-_ENCODE = (
-    "an attack moves numbers: encode these columns before the pipeline is fitted, for instance by "
-    "sklearn.preprocessing.OrdinalEncoder, and leave them as they are with eps=0 there"
-)
 
 
 class NTKAttack(BaseEstimator):
@@ -115,6 +104,10 @@ class NTKAttack(BaseEstimator):
         Lowest and highest value of a feature. None: no box.
     batch_size : int, default=None
         Samples attacked at a time; None is 256. It does not change the result.
+    n_jobs : int, default=None
+        Number of joblib workers that share the batches, on any backend of
+        ``joblib.parallel_config``. None is 1, unless that sets another number. Results do not
+        depend on it, up to rounding.
     random_state : int, RandomState instance or None, default=None
         For the random starts, and the squares.
     verbose : int, default=0
@@ -171,6 +164,7 @@ class NTKAttack(BaseEstimator):
         targeted: bool = False,
         clip_values: Any = (0.0, 1.0),
         batch_size: int | None = None,
+        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -186,6 +180,7 @@ class NTKAttack(BaseEstimator):
         self.targeted = targeted
         self.clip_values = clip_values
         self.batch_size = batch_size
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -245,9 +240,10 @@ class NTKAttack(BaseEstimator):
 
     @np.errstate(all="ignore")  # tiny numbers vanish, and what is not finite is counted
     def _run(self, X: ArrayLike, y: ArrayLike | None, epsilons: Sequence[Any]) -> AttackResult:
-        model, X, labels = self._validate(X, y)
+        self._check_parameters()
+        model, X, labels = validate_inputs(self, X, y)
         box = check_clip_values(self.clip_values, X)
-        budgets = _check_budgets(epsilons, X.shape[1])
+        budgets = check_budgets(epsilons, X.shape[1])
         model.check_moves(budgets)
         eps_step = self.eps_step
         if eps_step is not None:
@@ -256,59 +252,20 @@ class NTKAttack(BaseEstimator):
         noise, seeds = self._randomness(X)
         record = Record(X, budgets)
         batches = list(gen_batches(len(X), self._batch_size()))
-        for batch in track(batches, "Attacking", enabled=self.verbose > 0):
-            search = BatchSearch(
-                options,
-                model,
-                X[batch],
-                None if labels is None else labels[batch],
-                box,
-                noise[:, batch],
-                seeds[batch],
+        tasks = (
+            (
+                *(options, model, X[batch], None if labels is None else labels[batch]),
+                *(box, noise[:, batch], seeds[batch], budgets),
             )
-            record.take_clean(batch, search)
-            found: list[tuple[Any, tuple[BestIterate, NDArray]]] = []
-            for k in np.argsort([np.mean(eps) for eps in budgets], kind="stable"):
-                contained = [before for eps, before in found if np.all(eps <= budgets[k])]
-                found.append((budgets[k], search.at(budgets[k], contained)))
-                record.take(k, batch, search, *found[-1][1])
+            for batch in batches
+        )
+        outcomes = in_order(attack_batch, tasks, self.n_jobs)
+        for batch in track(batches, "Attacking", enabled=self.verbose > 0):
+            record.take(batch, next(outcomes))
         result = record.result(self.method, is_regression=model.classes_ is None)
         if options.is_worst_case:
             result.report["doubts"] = record.doubts(model, result.report)
         return result
-
-    def _validate(self, X: ArrayLike, y: ArrayLike | None) -> tuple[Model, NDArray, NDArray | None]:
-        self._check_parameters()
-        without_gradient = self.method == "square"
-        model = (as_black_box if without_gradient else as_victim)(self.estimator)
-        if model.classes_ is None and self.loss != "cross_entropy":
-            raise ValueError(
-                f"loss={self.loss!r} is a loss of classifiers, and {type(self.estimator).__name__} "
-                "is a regressor, on which an attack raises the squared error; leave loss out."
-            )
-        X_raw: Any = X
-        check_table(X)
-        try:
-            X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
-        except (TypeError, ValueError):
-            check_no_text(X_raw, _ENCODE)
-            raise
-        # On what the user gave, so that scikit-learn can check feature names and width.
-        names = ["decision_function", "predict_proba", "predict"]
-        name = next(n for n in names if hasattr(self.estimator, n))
-        first = getattr(self.estimator, name)((X_raw if hasattr(X_raw, "columns") else X)[:1])
-        if y is None:
-            if self.targeted:
-                goal = "value" if model.classes_ is None else "class"
-                raise ValueError(f"targeted=True needs y, the {goal} to move each sample toward.")
-            return model, X, None
-        if model.classes_ is None:
-            labels = check_targets(y, as_columns(np.asarray(first)).shape[1])
-        else:
-            labels = label_indices(y, model.classes_)
-        if len(labels) != len(X):
-            raise ValueError(f"X has {len(X)} samples and y has {len(labels)}; give one each.")
-        return model, X, labels
 
     def _check_parameters(self) -> None:
         if self.estimator is None:
@@ -358,14 +315,3 @@ class NTKAttack(BaseEstimator):
         return Options(
             specification, self.loss, self.targeted, self.n_queries, self.num_random_init
         )
-
-
-def _check_budgets(epsilons: Any, n_features: int) -> NDArray:
-    """Budgets (E,), or (E, d) if any of them has one value per feature."""
-    is_number = isinstance(epsilons, np.ndarray) and epsilons.ndim == 0
-    if is_number or isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
-        raise TypeError(f"epsilons={shown(epsilons)} is not a sequence; give [{shown(epsilons)}].")
-    budgets = [check_array_or_real("eps", eps, n_features, low=0.0) for eps in epsilons]
-    if not budgets:
-        raise ValueError("epsilons is empty; give at least one budget.")
-    return np.stack(np.broadcast_arrays(*budgets))

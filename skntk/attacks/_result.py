@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from ._batch import BatchOutcome
 from ._black_box import Model
 from ._doubts import doubts
-from ._search import BestIterate
-from ._stages import BatchSearch, stage_names
+from ._stages import stage_names
 
 __all__ = ["AttackResult", "Record"]
 
@@ -94,29 +94,20 @@ class Record:
         self.finite = np.empty(len(X), bool)
         self.has_gradient: NDArray | None = np.empty(len(X), bool)
 
-    def take_clean(self, batch: slice, search: BatchSearch) -> None:
-        """What a batch is before it is attacked."""
-        self.misclassified[batch] = search.clean.success
-        self.finite[batch] = search.clean.finite
-        if search.is_regression:
-            self.clean_squared_error[batch] = search.clean.squared_error
-        if search.has_gradient is None:
+    def take(self, batch: slice, outcome: BatchOutcome) -> None:
+        """What became of a batch."""
+        self.misclassified[batch], self.finite[batch] = outcome.misclassified, outcome.finite
+        self.X_adv[:, batch], self.success[:, batch] = outcome.X_adv, outcome.success
+        self.robust[:, batch], self.fell_to[:, batch] = outcome.robust, outcome.fell_to
+        if outcome.squared_error is not None:
+            self.clean_squared_error[batch] = outcome.clean_squared_error
+            self.squared_error[:, batch] = outcome.squared_error
+        if outcome.has_gradient is None:
             self.has_gradient = None
         elif self.has_gradient is not None:
-            self.has_gradient[batch] = search.has_gradient
+            self.has_gradient[batch] = outcome.has_gradient
         if batch.start == 0:
-            self.first_outputs = search.clean.outputs
-
-    def take(
-        self, k: int, batch: slice, search: BatchSearch, best: BestIterate, fell: NDArray
-    ) -> None:
-        """What became of a batch at one budget."""
-        self.X_adv[k, batch], self.success[k, batch] = best.points, best.success
-        self.robust[k, batch] = best.robust
-        if search.is_regression:
-            self.squared_error[k, batch] = best.squared_error
-        names = np.array([*(name for name, _ in search.stages), None], dtype=object)
-        self.fell_to[k, batch] = names[fell]
+            self.first_outputs = outcome.outputs
 
     def result(self, method: str, *, is_regression: bool) -> AttackResult:
         """Everything but the doubts."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.utils.parallel import Parallel, delayed
 
+from .._utils.workers import in_order
 from ._base import NeuralTangentKernel, Places
 
 __all__ = ["GramOperator", "gram_matrix", "row_blocks", "upper_blocks"]
@@ -51,7 +51,7 @@ def gram_matrix(
         return gram
     gram = np.empty((len(X), len(X)), X.dtype)
     tasks = ((kernel, *_sides(X, rows, columns)) for rows, columns in pairs)
-    blocks = _in_order(_block, tasks, n_jobs)
+    blocks = in_order(_block, tasks, n_jobs)
     for (rows, columns), block in zip(pairs, blocks, strict=True):
         gram[columns, rows] = block.T
         gram[rows, columns] = block
@@ -94,7 +94,7 @@ class GramOperator:
         )
         total = np.zeros_like(vectors)
         # The sum is taken in a fixed order, whatever the number of workers.
-        parts = _in_order(_block_product, tasks, self.n_jobs)
+        parts = in_order(_block_product, tasks, self.n_jobs)
         for (rows, columns), (upper, lower) in zip(self.pairs, parts, strict=True):
             total[rows] += upper
             if lower is not None:
@@ -108,16 +108,6 @@ class GramOperator:
     def diagonal(self) -> NDArray:
         """Diagonal (n,)."""
         return self.kernel.diag(self.X)
-
-
-def _in_order(function: Callable, tasks: Any, n_jobs: int | None) -> Iterator[Any]:
-    """Results of a function of each task, in order, from joblib's workers if there are several."""
-    if effective_n_jobs(n_jobs) == 1:
-        return (function(*task) for task in tasks)
-    # From a generator, blocks are stored as they arrive instead of all being held at once.
-    return Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(function)(*task) for task in tasks
-    )
 
 
 def _sides(X: NDArray, rows: slice, columns: slice) -> tuple[NDArray, NDArray | None, Places]:

@@ -13,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skntk import NTKClassifier
+from skntk import NTKAttack, NTKClassifier
 from skntk.kernels import FullyConnectedNTK
 from skntk.kernels._gram import GramOperator, gram_matrix
 
@@ -31,6 +31,14 @@ RTOL = 1e-12
 
 class SmallBlocks(FullyConnectedNTK):
     block_size = 16
+
+
+class SlowMachine(NTKClassifier):
+    """A machine so slow under attack that a worker can be killed in the middle."""
+
+    def linearize(self, X):
+        time.sleep(0.1)
+        return super().linearize(X)
 
 
 class SlowBlocks(SmallBlocks):
@@ -90,6 +98,25 @@ def test_a_killed_workers_blocks_are_computed_again(client):
     killer.join()
     assert victim not in client.run(os.getpid).values()
     assert_allclose(gram, gram_matrix(SmallBlocks(2), X), rtol=RTOL)
+
+
+@pytest.mark.parametrize("kills", [False, True])
+def test_an_attack_is_the_same_and_outlives_a_worker(client, kills):
+    X, y = samples()
+    clf = SlowMachine(SmallBlocks(2)).fit(X, y)
+    options = {"method": "pgd", "max_iter": 3, "batch_size": 8, "random_state": 0}
+    alone = NTKAttack(clf, **options).run(X, y, epsilons=[0.1])
+    if kills:
+        victim = min(client.run(os.getpid).values())
+        killer = threading.Timer(0.5, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+    with joblib.parallel_config(backend="dask"):
+        shared = NTKAttack(clf, n_jobs=-1, **options).run(X, y, epsilons=[0.1])
+    if kills:
+        killer.join()
+        assert victim not in client.run(os.getpid).values()
+    assert_allclose(shared.X_adv, alone.X_adv, atol=1e-12)
+    assert_array_equal(shared.success, alone.success)
 
 
 def test_the_example_runs(pytestconfig):
