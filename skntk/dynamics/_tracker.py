@@ -28,6 +28,7 @@ from ..networks._function import (
     count_outputs,
 )
 from ..networks._given_parameters import refuse_untrainable
+from ._fit_callback import FitCallbackMixin
 from ._record import KernelRecord
 from ._stores import DirectoryStore, KernelStore, MemoryStore
 
@@ -42,7 +43,7 @@ def _result(name: str) -> property:
     return property(attrgetter(f"_recorded.{name}"), doc=getattr(KernelRecord, name).__doc__)
 
 
-class KernelDynamicsTracker:
+class KernelDynamicsTracker(FitCallbackMixin):
     r"""Record the tangent kernel of a network through its training (Sec. 5, App. E).
 
     The kernel is the empirical one on a fixed reference batch, between all N inputs and k
@@ -257,63 +258,6 @@ class KernelDynamicsTracker:
 
         self._record(step, n_outputs, hash_of(*leaves, repr(self.adversary)), kernel)
 
-    # --- scikit-learn's fit callback -----------------------------------------------------
-
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Check, before training, that the batch fits the network."""
-        self._check_can_record()
-        if not hasattr(estimator, "empirical_ntk"):
-            raise TypeError(
-                f"{type(estimator).__name__} has no empirical_ntk to record; set the tracker as a "
-                "callback of the FlaxClassifier itself."
-            )
-        if self.X.ndim != 2:
-            raise ValueError(
-                f"X has shape {self.X.shape}; for an estimator, give one sample a "
-                "row: X.reshape(len(X), -1)."
-            )
-        if self._adversary_of(estimator) is not None and self.y is None:
-            raise ValueError("y=None, but training is adversarial; give the labels of X.")
-        self._writing.enter_context(self._recorded.store.writing())
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Release the lock of the directory."""
-        self._writing.close()
-
-    def on_fit_task_begin(
-        self, estimator: Any, context: Any, *, fitted_estimator: Any = None
-    ) -> None:
-        """Record the network before its first step."""
-        if context.task_name == "fit" and fitted_estimator is not None:
-            self._record_estimator(fitted_estimator)
-
-    def on_fit_task_end(
-        self, estimator: Any, context: Any, *, fitted_estimator: Any = None
-    ) -> None:
-        """Record the network after an epoch, or at the end of training."""
-        if fitted_estimator is None:
-            return
-        if context.task_name == "fit" or fitted_estimator.n_epochs_ % self.every == 0:
-            self._record_estimator(fitted_estimator)
-
-    def _record_estimator(self, estimator: Any) -> None:
-        adversary = self._adversary_of(estimator)
-        weights = estimator.params_, estimator.constants_
-        n_features, dtype = estimator.n_features_in_, self.X.dtype
-        n_outputs = count_outputs(estimator._network, *weights, n_features, dtype)
-
-        def kernel() -> NDArray:
-            X = self._framed(self.X)
-            if adversary is not None:
-                X = self._framed(estimator.attack(X, self.y, adversary))
-            return estimator.empirical_ntk(X)
-
-        network = hash_of(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
-        self._record(int(estimator.n_epochs_), n_outputs, network, kernel)
-
-    def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
-        return self.adversary or getattr(estimator, "adversary", None)
-
     def _attacked(
         self, network: Any, params: Any, n_outputs: int, adversary: AdversarialTraining
     ) -> NDArray:
@@ -328,8 +272,6 @@ class KernelDynamicsTracker:
         X = self.X.reshape(len(self.X), -1)
         with own_precision():
             return np.asarray(attack(network, n_classes, adversary, state, X, y))
-
-    # --- both -----------------------------------------------------------------------------
 
     def _record(
         self, step: int, n_outputs: int, network: str, kernel: Callable[[], NDArray]

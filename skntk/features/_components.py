@@ -1,4 +1,4 @@
-"""Checks of the number of features and of indices of features."""
+"""Checks of the number of features and of indices of features, and which are useful."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._utils.showing import shown
 from .._utils.validation import check_integer
 
-__all__ = ["check_components", "check_n_components"]
+__all__ = ["check_components", "check_n_components", "useful_features"]
 
 
 def check_n_components(n_components: Any, n_samples: int) -> None:
@@ -46,3 +46,15 @@ def check_components(components: Any, n_features: int) -> NDArray:
             "features were kept; raise n_components for more."
         )
     return chosen
+
+
+def useful_features(usefulness: NDArray, robustness: NDArray, chance: float, kind: str) -> NDArray:
+    """Indices of the useful features that are robust, or "not_robust", the clearest first.
+
+    A feature is useful if its accuracy is above chance, and robust if that under attack still is.
+    Robust ones come in order of that accuracy; the others in order of what they lose.
+    """
+    robust = robustness > chance
+    chosen = np.flatnonzero((usefulness > chance) & (robust == (kind == "robust")))
+    clarity = robustness if kind == "robust" else usefulness - robustness
+    return chosen[np.argsort(-clarity[chosen], kind="stable")]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import with_callbacks
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from .._utils.copying import copy_module
@@ -338,16 +337,3 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
                 f"loss={self.loss!r} cannot be combined with an adversary of loss='trades', "
                 "which compares probabilities; use loss='cross_entropy'."
             )
-
-    def _validate_held_out(
-        self, X_val: Any, y_val: Any, classes: NDArray
-    ) -> tuple[NDArray, NDArray] | None:
-        """Validation samples and their class indices."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val belong together; give both or neither.")
-        if X_val is None:
-            return None
-        X_val = flattened(X_val, self.input_shape)
-        X_val = validate_data(self, X_val, dtype=[np.float64, np.float32], reset=False)
-        check_consistent_length(X_val, y_val)
-        return X_val, label_indices(y_val, classes)

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import validate_data
 
+from .._utils.targets import label_indices
 from .._utils.validation import check_boolean, check_integer, check_real
+from ..networks._function import flattened
 
 __all__ = ["EarlyStoppingMixin"]
 
@@ -19,6 +23,7 @@ _Data = tuple[NDArray, NDArray, NDArray]
 class EarlyStoppingMixin:
     """Ends training when validation accuracy stalls, and restores the best epoch."""
 
+    input_shape: tuple[int, ...] | None
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
@@ -41,6 +46,19 @@ class EarlyStoppingMixin:
             )
         check_integer("n_iter_no_change", self.n_iter_no_change, low=1)
         check_real("tol", self.tol, low=0.0)
+
+    def _validate_held_out(
+        self, X_val: Any, y_val: Any, classes: NDArray
+    ) -> tuple[NDArray, NDArray] | None:
+        """Validation samples and their class indices."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val belong together; give both or neither.")
+        if X_val is None:
+            return None
+        X_val = flattened(X_val, self.input_shape)
+        X_val = validate_data(self, X_val, dtype=[np.float64, np.float32], reset=False)
+        check_consistent_length(X_val, y_val)
+        return X_val, label_indices(y_val, classes)
 
     def _hold_out(self, X: NDArray, labels: NDArray, weights: NDArray) -> tuple[_Data, Any]:
         """Training samples (X, labels, weights), and validation samples (X, labels)."""

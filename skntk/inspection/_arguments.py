@@ -14,6 +14,7 @@ from ..features._components import check_components
 from ..metrics._robustness import check_free_attack
 
 __all__ = [
+    "as_numbers",
     "as_sample",
     "check_length",
     "check_mapping",
@@ -90,3 +91,12 @@ def check_length(name: str, values: Any, n: int) -> None:
     """Raise ValueError unless `values` is None or has n entries."""
     if values is not None and len(values) != n:
         raise ValueError(f"{name} has {len(values)} entries, but {n} are needed.")
+
+
+def as_numbers(name: str, values: Any) -> NDArray:
+    """Array of floats; raise TypeError for what is none."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        kind = type(values).__name__
+        raise TypeError(f"{name} must be a vector of numbers, got {kind}.") from None

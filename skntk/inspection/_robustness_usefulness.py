@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._utils.frames import framed_like
 from .._utils.validation import check_integer, check_option
-from ..features._components import check_components
-from ._arguments import check_length
+from ..features._components import check_components, useful_features
+from ._arguments import as_numbers, check_length
 from ._base import Display, single_axes
 
 __all__ = ["RobustnessUsefulnessDisplay"]
@@ -214,7 +214,7 @@ class RobustnessUsefulnessDisplay(Display):
         values = {"usefulness": usefulness, "robustness": robustness}
         if eigenvalues is not None:
             values["eigenvalues"] = eigenvalues
-        arrays = {key: _as_numbers(key, value) for key, value in values.items()}
+        arrays = {key: as_numbers(key, value) for key, value in values.items()}
         shapes = {key: array.shape for key, array in arrays.items()}
         if len(set(shapes.values())) > 1 or arrays["usefulness"].ndim != 1:
             raise ValueError(f"Scores have shapes {shapes}; give vectors of equal length.")
@@ -262,12 +262,8 @@ class RobustnessUsefulnessDisplay(Display):
         check_integer("n_features", 1 if n_features is None else n_features, low=1)
         if self.chance is None:
             raise ValueError("chance=None does not say which features are useful; give it.")
-        usefulness, robustness = self.usefulness, self.robustness
-        robust = robustness > self.chance
-        chosen = np.flatnonzero((usefulness > self.chance) & (robust == (kind == "robust")))
-        clarity = robustness if kind == "robust" else usefulness - robustness
-        order = chosen[np.argsort(-clarity[chosen], kind="stable")][:n_features]
-        return self._indices()[order]
+        scores = self.usefulness, self.robustness
+        return self._indices()[useful_features(*scores, self.chance, kind)[:n_features]]
 
     def _indices(self) -> NDArray:
         return np.arange(len(self.usefulness)) if self.components is None else self.components
@@ -350,12 +346,3 @@ class RobustnessUsefulnessDisplay(Display):
         logs = np.log(np.maximum(values, values[values > 0].min()))
         spread = np.ptp(logs)
         return (logs - logs.min()) / spread if spread > 0 else np.ones_like(logs)
-
-
-def _as_numbers(name: str, values: ArrayLike) -> NDArray:
-    """Array of floats; raise TypeError for what is none."""
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        kind = type(values).__name__
-        raise TypeError(f"{name} must be a vector of numbers, got {kind}.") from None

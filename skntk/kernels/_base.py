@@ -15,19 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from .._utils.memory import check_memory
 from .._utils.precision import as_float_matrix, common_dtype
 from ._parameters import Parameters
+from ._places import WHOLE, Places, where
 
 __all__ = ["OPERATIONS", "NeuralTangentKernel", "Pullback"]
 
 #: Maps weights (..., n, m) to the input gradient (..., n, d).
 Pullback = Callable[[NDArray], NDArray]
 
-#: What samples on either side of a kernel come from, and the row of the first of them there.
-Places = tuple[tuple[str, int], tuple[str, int]]
-
 #: What the operators make of kernels; entered by `_composition`, which imports this module.
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {}
-
-_WHOLE: Places = (("X", 0), ("Z", 0))
 
 
 class NeuralTangentKernel(Parameters, ABC):
@@ -166,7 +162,7 @@ class NeuralTangentKernel(Parameters, ABC):
             "ConvolutionalNTK, TwoLayerNTK, a PairNTK, or sums, products and multiples of them."
         )
 
-    def _block(self, X: ArrayLike, Z: ArrayLike | None, places: Places = _WHOLE) -> NDArray:
+    def _block(self, X: ArrayLike, Z: ArrayLike | None, places: Places = WHOLE) -> NDArray:
         """Gram matrix of samples that are part of larger sets.
 
         Parameters
@@ -288,7 +284,7 @@ class NeuralTangentKernel(Parameters, ABC):
     _if_not_finite = "check the kernel's parameters"
 
     def _finite(
-        self, values: NDArray, X: NDArray, Z: NDArray | None = None, places: Places = _WHOLE
+        self, values: NDArray, X: NDArray, Z: NDArray | None = None, places: Places = WHOLE
     ) -> NDArray:
         """Give kernel values back, or raise ValueError if some are not finite."""
         # The sum is quick to check, but may itself overflow.
@@ -300,7 +296,7 @@ class NeuralTangentKernel(Parameters, ABC):
         precision = "pass float64 inputs, " if values.dtype == np.float32 else ""
         raise ValueError(
             f"{name} is not finite for {np.sum(~finite):,} of {values.size:,} pairs of samples"
-            f"{_where(~finite, X, Z, places)}; the largest input is {largest:.3g} in "
+            f"{where(~finite, X, Z, places)}; the largest input is {largest:.3g} in "
             f"{values.dtype}. Scale the inputs "
             f"(StandardScaler, or division by the largest), {precision}or {self._if_not_finite}."
         )
@@ -324,21 +320,6 @@ def _is_point(x: Any) -> bool:
     if isinstance(x, list | tuple):
         return len(x) > 0 and all(isinstance(value, Real) for value in x)
     return getattr(x, "ndim", None) == 1
-
-
-def _where(wrong: NDArray, X: NDArray, Z: NDArray | None, places: Places) -> str:
-    """Say which samples have the most wrong values, rows of `X` or else of `Z`."""
-    sides = [(len(X), wrong, places[0])]
-    if Z is not None:
-        sides.append((len(Z), wrong.T, places[1]))
-    # Between all outputs of a network, a sample has several rows.
-    shares = [values.reshape(n, -1).mean(axis=1) for n, values, _ in sides]
-    side = int(np.argmax([share.max() for share in shares]))
-    name, start = places[side]
-    rows = start + np.flatnonzero(shares[side] > shares[side].max() / 2)
-    listed = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-    part = "" if places == _WHOLE else " in one block of the matrix"
-    return f"{part}, most of them in row{'s' * (len(rows) > 1)} {listed} of {name}"
 
 
 def _check_gram_memory(X: NDArray, Z: NDArray, n_matrices: int = 1) -> None:

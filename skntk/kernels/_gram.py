@@ -10,7 +10,8 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
 from .._utils.workers import in_order
-from ._base import NeuralTangentKernel, Places
+from ._base import NeuralTangentKernel
+from ._places import Places
 
 __all__ = ["GramOperator", "gram_matrix", "row_blocks", "upper_blocks"]
 

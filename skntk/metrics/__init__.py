@@ -1,5 +1,6 @@
 """Numbers about models under attack, and about kernels."""
 
+from ._gradients import gradient_cosine_similarity, loss_gradient
 from ._kernels import (
     cka,
     kernel_alignment,
@@ -9,8 +10,6 @@ from ._kernels import (
     subspace_overlap,
 )
 from ._robustness import (
-    gradient_cosine_similarity,
-    loss_gradient,
     make_robust_scorer,
     robust_accuracy_score,
     robust_r2_score,

@@ -751,7 +751,11 @@ def test_wrong_parameters(tmp_path, options, error, match):
     ("tracker", "options", "match"),
     [
         (lambda: KernelDynamicsTracker(BATCH[:, :5], BATCH_LABELS, top=1), {}, "5 features.*64"),
-        (lambda: KernelDynamicsTracker(BATCH.reshape(6, 8, 8), top=1), {}, r"\(N, d\)"),
+        (
+            lambda: KernelDynamicsTracker(BATCH.reshape(6, 8, 8), top=1),
+            {},
+            r"X.reshape\(len\(X\), -1\)",
+        ),
         (lambda: KernelDynamicsTracker(BATCH), {}, r"top=\(10, 20\) asks for 20 .* 18 rows"),
         (lambda: KernelDynamicsTracker(BATCH, top=1), {"adversary": ADVERSARY}, "y=None.*labels"),
         (
