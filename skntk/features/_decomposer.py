@@ -14,7 +14,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.fit_progress import FitProgress
 from .._utils.targets import label_indices, one_hot_or_sign
-from .._utils.validation import check_array_or_real, check_norm, check_option, check_table
+from .._utils.validation import (
+    check_array_or_real,
+    check_norm,
+    check_option,
+    check_real,
+    check_ridge,
+    check_table,
+)
 from .._utils.warnings import warn_user
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..attacks._box import check_clip_values
@@ -48,6 +55,10 @@ class SpectralFeatureDecomposer(
     .. math::
         f^{(i)}(x) = \lambda_i^{-1} \Theta(x, X) S v_i \, v_i^T S Y.
 
+    At a finite training time t, or with a ridge, :math:`\phi_t(\lambda_i + \alpha)` takes the place
+    of :math:`\lambda_i^{-1}`, and the features sum to the network at that time (Eq. 7): large
+    eigenvalues are learned first.
+
     Their sum is the same for all positive weights if K has an inverse; the features are not. A
     whole number has the effect of so many equal samples, and 0 that of leaving a sample out, and
     with all its samples a class.
@@ -71,6 +82,10 @@ class SpectralFeatureDecomposer(
     class_weight : dict, "balanced" or None, default=None
         Factor of the weights of all samples of a class, by label. "balanced" gives all classes
         the same total weight, n / k.
+    time : float, default=inf
+        Gradient-flow time, as of `NTKClassifier`.
+    alpha : float, default=0.0
+        Ridge added to the eigenvalues.
 
     Attributes
     ----------
@@ -79,7 +94,7 @@ class SpectralFeatureDecomposer(
     eigenvectors_ : ndarray of shape (n, p)
         Eigenvectors in columns, with a row for each sample of positive weight; signs are arbitrary.
     feature_coef_ : ndarray of shape (p, k)
-        :math:`\lambda_i^{-1} v_i^T S Y`: what each feature adds to each output.
+        :math:`\phi_t(\lambda_i + \alpha) v_i^T S Y`: what each feature adds to each output.
     dual_coef_ : ndarray of shape (n, k)
         Dual coefficients of the sum of all kept features.
     usefulness_, robustness_ : ndarray of shape (p,)
@@ -115,6 +130,8 @@ class SpectralFeatureDecomposer(
         n_jobs: int | None = None,
         random_state: Any = None,
         class_weight: Any = None,
+        time: float = np.inf,
+        alpha: float = 0.0,
     ) -> None:
         self.kernel = kernel
         self.n_components = n_components
@@ -122,6 +139,8 @@ class SpectralFeatureDecomposer(
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.class_weight = class_weight
+        self.time = time
+        self.alpha = alpha
 
     @with_callbacks
     def fit(
@@ -155,8 +174,10 @@ class SpectralFeatureDecomposer(
             self.__dict__.pop(name, None)
         check_option("eigen_solver", self.eigen_solver, ("auto", "dense", "arpack"))
         check_class_weight(self.class_weight)
+        check_real("time", self.time, low=0.0, allow_inf=True)
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_ridge(self.alpha, X.dtype)
         weights = check_sample_weight(sample_weight, X)
         self.classes_, indices, weights, kept = encode_weighted_targets(
             y, self.class_weight, weights
@@ -179,11 +200,11 @@ class SpectralFeatureDecomposer(
             solver=self.eigen_solver,
             random_state=self.random_state,
         )
-        spectrum.check_definite(np.inf, 0.0, has_ridge=False)
         targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         self._set_features(spectrum, weighting, targets)
         progress.finish()
-        warn_user(ill_conditioned(spectrum, has_ridge=False))
+        if not spectrum.hides_rounding(self.time, self.alpha):
+            warn_user(ill_conditioned(spectrum))
         return self
 
     def _set_features(self, spectrum: Spectrum, weighting: Weighting, targets: NDArray) -> None:
@@ -195,8 +216,8 @@ class SpectralFeatureDecomposer(
         self.eigenvalues_ = np.where(spectrum.resolved, spectrum.eigenvalues, 0)[:p]
         self.eigenvectors_ = np.ascontiguousarray(spectrum.eigenvectors[:, :p])
         self._dual_vectors = weighting.vectors(self.eigenvectors_)
-        inverse = spectrum.filter(np.inf, 0.0)[:p, None]
-        self.feature_coef_ = inverse * (self._dual_vectors.T @ targets)
+        phi = spectrum.filter(self.time, self.alpha)[:p, None]
+        self.feature_coef_ = phi * (self._dual_vectors.T @ targets)
         self.dual_coef_ = self._dual_vectors @ self.feature_coef_
 
     def feature_outputs(self, X: ArrayLike) -> NDArray:

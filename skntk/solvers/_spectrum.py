@@ -59,7 +59,7 @@ class Spectrum:
         floor = rounding_floor(self.eigenvalues)
         return 0 < alpha >= floor or (np.isfinite(time) and floor * time <= 1)
 
-    def check_definite(self, time: float, alpha: float, *, has_ridge: bool = True) -> None:
+    def check_definite(self, time: float, alpha: float) -> None:
         """Raise ValueError if the flow along a negative eigenvalue grows without bound.
 
         At infinite time K + alpha I must be positive definite. At a finite time it is enough that
@@ -74,7 +74,7 @@ class Spectrum:
         else:
             diverges = -rate * time > np.log(np.finfo(values.dtype).max) / 2
         if diverges:
-            raise indefinite(float(values[-1]), float(values[0]), alpha, has_ridge=has_ridge)
+            raise indefinite(float(values[-1]), float(values[0]), alpha)
 
 
 def negligible(eigenvalues: NDArray) -> float:
@@ -96,39 +96,29 @@ def rounding_floor(eigenvalues: NDArray) -> float:
     return max(negligible(eigenvalues), lowest)
 
 
-def ill_conditioned(spectrum: Spectrum, *, has_ridge: bool = True) -> LinAlgWarning | None:
-    """Warning, with remedies, that eigenvalues are below rounding error; None if none are.
-
-    `has_ridge` says whether the caller has a parameter `alpha` to set.
-    """
+def ill_conditioned(spectrum: Spectrum) -> LinAlgWarning | None:
+    """Warning, with remedies, that eigenvalues are below rounding error; None if none are."""
     values, resolved = spectrum.eigenvalues, spectrum.resolved
     if resolved.all():
         return None
     floor = rounding_floor(values)
     kept = np.abs(values[resolved])
     condition = kept.max() / kept.min() if len(kept) else np.inf
-    ridge = f"Set alpha={10 * floor or 1:.0e} or more, or pass" if has_ridge else "Pass"
     return LinAlgWarning(
         f"The Gram matrix is ill-conditioned: {np.sum(~resolved)} of its {len(values)} "
         f"eigenvalues are below rounding error ({floor:.1e}) and were left out; the condition "
         f"number of the rest is {condition:.1e}. Likely causes: (a) duplicate or collinear "
         f"samples, (b) float32 input, (c) few features, (d) weights "
-        f"of samples that differ widely. {ridge} distinct samples or float64 input."
+        f"of samples that differ widely. Set alpha={10 * floor or 1:.0e} or more, or pass distinct "
+        "samples or float64 input."
     )
 
 
-def indefinite(
-    smallest: float, largest: float, alpha: float, *, has_ridge: bool = True
-) -> ValueError:
+def indefinite(smallest: float, largest: float, alpha: float) -> ValueError:
     """ValueError for an indefinite K + alpha I; `smallest` may be an upper bound."""
-    if has_ridge:
-        remedy = (
-            f"Set alpha well above {-smallest:.2g} (it is {alpha:g}) or a shorter time, or pass"
-        )
-    else:
-        remedy = "Pass"
     return ValueError(
         f"The Gram matrix is indefinite: it has an eigenvalue of {smallest:.2g} or less (the "
         f"largest is {largest:.2g}), far below rounding error, and training along it diverges. "
-        f"{remedy} a kernel that is positive semi-definite."
+        f"Set alpha well above {-smallest:.2g} (it is {alpha:g}) or a shorter time, or pass a "
+        "kernel that is positive semi-definite."
     )

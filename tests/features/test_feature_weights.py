@@ -118,7 +118,8 @@ def test_gradients_with_weights():
     c = gaussian(len(Z), 15, seed=5)
     expected = np.einsum("mdq,mq->md", columns, c)
     assert_allclose(decomposer.transform_vjp(Z, c), expected, atol=1e-8)
-    parts, total = decomposer.decompose_gradient(Z, labels(3, len(Z))).values()
+    found = decomposer.decompose_gradient(Z, labels(3, len(Z)))
+    parts, total = found.parts, found.total
     assert_allclose(parts.sum(axis=1), total, atol=1e-10)
 
 
