@@ -56,7 +56,8 @@ def follow_transfer(
     ----------
     network : FlaxClassifier
         Network to train; it is cloned. It must use plain gradient descent on
-        "squared_error"; ``centered=True`` removes the initial output f_0.
+        "squared_error"; ``centered=True`` trains without the initial output f_0, and
+        ``centered="measurement"`` subtracts it afterwards, as in the paper.
     kernel : NTKClassifier
         Kernel to compare with; it is cloned.
     X, y : array-like of shape (n, d) and (n,)

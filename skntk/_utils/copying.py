@@ -46,7 +46,8 @@ def _collect(value: Any, functions: dict[int, Any], seen: set[int]) -> None:
     elif isinstance(value, list | tuple | set | frozenset):
         parts = list(value)
     elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        parts = list(vars(value).values())
+        slots = {name: getattr(value, name, None) for name in value.__dataclass_fields__}
+        parts = list(getattr(value, "__dict__", slots).values())
     else:
         parts = []
         if inspect.isroutine(value) or hasattr(

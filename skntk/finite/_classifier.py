@@ -73,8 +73,10 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
     linearize_at : int, default=None
         Epoch at which the network is replaced by its first-order expansion around the weights
         of that epoch, which is trained and attacked from then on (App. E.1).
-    centered : bool, default=False
-        Whether the outputs are f - f_0, the network minus itself at initialisation.
+    centered : bool, "training" or "measurement", default=False
+        Whether the outputs are f - f_0, the network minus itself at initialisation. With
+        "training", or True, that is what is trained; with "measurement", f is trained, and f_0
+        subtracted from predictions, gradients, accuracies and attacks on the fitted network.
     random_state : int, RandomState instance or None, default=None
         Determines the initialisation and the order of samples. With an int, results are
         bitwise reproducible.
@@ -143,6 +145,11 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
     ``eval`` or by the same arguments; other names are refused. From `linearize_at` on, and in f_0
     of a centred network, the mode is inference and the statistics are fixed.
 
+    The two ways to centre are two flows. Training f - f_0 sends the output from 0 to the targets,
+    as the kernel machine does, so that a wide network is near it at any matching time. Training f
+    and subtracting f_0 afterwards, as in the paper's App. C, sends it to the targets *less f_0*: on
+    training samples it ends at y - f_0, and stays off the kernel by the size of f_0.
+
     The adversary of training attacks the network in inference mode, as in TRADES [1]_: this is the
     network that is evaluated, every sample is attacked on its own, and attacks leave no trace in
     the statistics. Training mode is the other choice in use.
@@ -181,7 +188,7 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
         adversary: AdversarialTraining | None = None,
         validation_adversary: AdversarialTraining | None = None,
         linearize_at: int | None = None,
-        centered: bool = False,
+        centered: bool | str = False,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -322,6 +329,8 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
             check_integer("linearize_at", self.linearize_at, low=0)
         self._check_early_stopping()
         check_boolean("shuffle", self.shuffle)
+        if isinstance(self.centered, str):
+            check_option("centered", self.centered, ("training", "measurement"))
         self._check_checkpoint()
         if self.warm_start and self.checkpoint is not None:
             raise ValueError(

@@ -31,6 +31,7 @@ class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, N
     """Training of an estimator from its current state."""
 
     shuffle: bool
+    centered: bool | str
     _optimizer: Any
     _optimizer_state: Any
 
@@ -68,7 +69,7 @@ class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, N
                 self.loss,
                 optimizer,
                 self.adversary,
-                self._state(),
+                self._training_state(),
                 self._optimizer_state,
                 (X, labels),
                 mini_batches(weights, self.batch_size, self._random, self.shuffle),
@@ -85,6 +86,11 @@ class TrainingMixin(EarlyStoppingMixin, CheckpointMixin, CallbackSupportMixin, N
                 break
         root.call_on_fit_task_end(**state)
         self._restore_best(first)  # after callbacks, for which the last epoch is the last
+
+    def _training_state(self) -> State:
+        """State of the function that training changes; f_0 may only be left out of measurements."""
+        state = self._state()
+        return state | {"origin": None} if self.centered == "measurement" else state
 
     def _draw_key(self) -> jax.Array:
         """Key of the random numbers of the next epoch's training mode and adversary."""

@@ -111,8 +111,8 @@ class FromParamsMixin(InitialStateMixin):
         classifier._check_parameters()
         if classifier.centered:
             raise ValueError(
-                "centered=True needs the initial parameters, which a trained network no longer "
-                "has; leave it False."
+                f"centered={classifier.centered!r} needs the initial parameters, which a trained "
+                "network no longer has; leave it False."
             )
         network, *trees = wrap_trained(module, params, input_shape)
         refuse_untrainable(trees[0])

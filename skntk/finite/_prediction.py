@@ -15,8 +15,10 @@ from .._utils.blocks import padded_blocks
 from .._utils.precision import as_float_matrix, own_precision
 from .._utils.targets import OutputClassifierMixin, as_columns, label_indices
 from .._utils.validation import check_table
+from ..kernels import EmpiricalNTK
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import Network, flattened
+from ..networks._resolve import FittedNetwork
 from ._adversarial_training import AdversarialTraining
 from ._outputs import State, attack, decision_outputs, input_pullback, linearized, pulled_back
 
@@ -162,6 +164,32 @@ class NetworkMixin(OutputClassifierMixin, ClassifierMixin):
         # f - f_0 and the expansion around the anchor have the Jacobians of the network itself.
         params = self.params_ if self.anchor_ is None else self.anchor_
         return tangent_gram(self._network, params, self.constants_, X)
+
+    def as_kernel(self) -> EmpiricalNTK:
+        """Tangent kernel of the fitted network, for kernel machines, features and attacks.
+
+        Returns
+        -------
+        kernel : EmpiricalNTK
+            At the current parameters, or at the point of linearisation, with the constants of the
+            network; further training does not change it. `EmpiricalNTK.full` gives
+            `empirical_ntk`, a call the mean over outputs of its diagonal blocks.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skntk import FlaxClassifier, NTKClassifier
+        >>> from skntk.networks import TwoLayerReLU
+        >>> X = np.random.default_rng(0).random((20, 4))
+        >>> y = X[:, 0] > 0.5
+        >>> network = FlaxClassifier(TwoLayerReLU(32), max_epochs=2, random_state=0).fit(X, y)
+        >>> NTKClassifier(network.as_kernel(), alpha=0.1).fit(X, y).dual_coef_.shape
+        (20, 1)
+        """
+        check_is_fitted(self)
+        params = self.params_ if self.anchor_ is None else self.anchor_
+        network = FittedNetwork(self._network, self.constants_)
+        return EmpiricalNTK(network, params, input_shape=self.input_shape)
 
     def _state(self) -> State:
         origin = self.origin_, self._origin_constants

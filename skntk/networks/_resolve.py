@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from .._utils.optional import import_for
 from .._utils.showing import shown
 from ._function import FunctionNetwork, Network
 
-__all__ = ["is_trained", "make_network", "wrap_trained"]
+__all__ = ["FittedNetwork", "is_trained", "make_network", "wrap_trained"]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNetwork:
+    """A network without its parameters, as an estimator keeps it.
+
+    Attributes
+    ----------
+    network : Network
+    constants : tree of arrays
+        What the network needs besides its parameters, such as running statistics.
+    """
+
+    network: Network
+    constants: Any
+
+    def __repr__(self) -> str:
+        return f"FittedNetwork({self.network.name})"
 
 
 def is_trained(module: Any) -> bool:
@@ -50,6 +69,8 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
         If `module` is neither an NNX module, nor a Linen module or function with `params`, or
         if `params` has a form that does not belong to it.
     """
+    if isinstance(module, FittedNetwork):
+        return module.network, params, module.constants
     shape = _as_shape(input_shape)
     if is_trained(module):
         return _nnx().wrap_nnx(module, params, shape)
