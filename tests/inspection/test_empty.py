@@ -11,6 +11,7 @@ NONE = np.array([])
 EMPTY = {
     "AdversarialExamplesDisplay": [((NONE, NONE), "X has shape")],
     "ConcentrationDisplay": [(({},), "curves is empty"), (({"a": ([], [])},), r"curves\['a'\]")],
+    "EnsembleBandDisplay": [((NONE, NONE, NONE), "x ")],
     "FeatureGradientDisplay": [((NONE,), "gradients has shape")],
     "KernelDistanceDisplay": [((np.empty((0, 0)),), "distances has shape")],
     "KernelMatrixDisplay": [
@@ -18,8 +19,11 @@ EMPTY = {
         (({"a": np.empty((0, 0))},), r"kernels\['a'\] has shape"),
         ((NONE,), "kernels must be a mapping"),
     ],
+    "KernelNormDisplay": [(({},), "curves is empty")],
+    "LossGradientDisplay": [((NONE,), "gradients has shape")],
     "PerturbationDecompositionDisplay": [((NONE, NONE), "image has 0 values")],
     "PolarDynamicsDisplay": [(({},), "curves is empty"), ((NONE,), "curves must be a mapping")],
+    "RiskOverTimeDisplay": [(({},), "curves is empty")],
     "RobustAccuracyDisplay": [(({},), "curves is empty"), (({"a": ([], [])},), r"curves\['a'\]")],
     "RobustSelectionDisplay": [
         ((NONE, {}), "leave nothing to draw"),
@@ -33,6 +37,7 @@ EMPTY = {
     ],
     "TrainingCurveDisplay": [(({},), "history=.* has no accuracy")],
     "TransferDisplay": [(({},), "curves is empty")],
+    "TransferMatrixDisplay": [((np.empty((0, 0)), ([], [])), "accuracy has shape")],
 }
 
 
