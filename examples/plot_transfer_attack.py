@@ -59,12 +59,15 @@ clip_values = (-mean, 1 - mean)  # pixels stay between black and white
 n_classes = len(np.unique(data.y_train))
 
 # %%
-# The largest stable step is 2 n divided by the largest eigenvalue of the kernel.
+# The largest stable step is 2 n divided by the largest eigenvalue of the kernel. That of k outputs
+# of a narrow network is larger, since their random signs are correlated by chance.
 
 n = len(X_train)
 rate = options.learning_rate
 if rate is None:
-    rate = 1.0 / (np.linalg.eigvalsh(TwoLayerNTK()(X_train))[-1] / n)
+    k = 1 if n_classes == 2 else n_classes
+    chance = (1 + np.sqrt(k / min(options.widths))) ** 2
+    rate = float(n / (chance * np.linalg.eigvalsh(TwoLayerNTK()(X_train))[-1]))
 print(f"{options.data}: n = {n}, {n_classes} classes, learning rate {rate:.4g}")
 
 checkpoints = np.unique(

@@ -23,8 +23,8 @@ PAIR = ["--epochs", "2", "--checkpoints", "2", "--no-centering", "--learning-rat
     [
         (
             "transfer_attack",
-            [*TINY, "--widths", "64", "128", "--epochs", "4", "--checkpoints", "2"],
-            ["10 classes", "width 64", "width 128", "cosine"],
+            [*TINY, "--widths", "16", "32", "--epochs", "4", "--checkpoints", "2"],
+            ["10 classes", "width 16", "width 32", "cosine"],
         ),
         (
             "transfer_attack",
