@@ -10,6 +10,8 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
 import skntk
 
 project = "skntk"
@@ -18,12 +20,12 @@ copyright = "the skntk developers"
 version = release = skntk.__version__
 
 extensions = [
+    "mathml",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.linkcode",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -89,6 +91,7 @@ bibtex_default_style = "alpha"
 
 # --- how it looks ----------------------------------------------------------------------------
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"skntk {version}"
 html_static_path = ["_static"]
