@@ -69,7 +69,7 @@ def main():
         return clf, time.perf_counter() - start
 
     cluster = options.scheduler or LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
     )
     with Client(cluster) as client:
         print(f"{len(client.scheduler_info()['workers'])} workers")

@@ -58,3 +58,17 @@ def room_for_compiled_programs():
     if jax is not None and maps.exists() and maps.read_bytes().count(b"\n") > 15_000:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_idle_workers():
+    """End the processes that joblib keeps after a module that used them.
+
+    Each holds JAX and what it compiled, and those that are idle for 300 s end by themselves, which
+    may be at the very moment when the next test hands them work.
+    """
+    yield
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    executor = getattr(loky, "_executor", None)
+    if executor is not None:
+        executor.shutdown(wait=True, kill_workers=True)

@@ -52,7 +52,7 @@ class SlowBlocks(SmallBlocks):
 @pytest.fixture(scope="module")
 def client():
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         # Workers import the classes of this file from a copy that is sent to them.
