@@ -22,7 +22,8 @@ def read_options(description, small, paper, flags=()):
     """Options that every script has, and one for every size, whose default is that of the scale.
 
     `small` and `paper` map sizes to values; a paper's None stands for all images, of which
-    `small` says how many it takes, and a dict has one for each kind of images. `flags` are names and keywords of further options.
+    `small` says how many it takes, and a dict has one for each kind of images. `flags` are names
+    and keywords of further options.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", default="digits", help="a name such as mnist, a file or a folder")
@@ -51,7 +52,7 @@ def read_options(description, small, paper, flags=()):
 
 
 def load(options, pair=False):
-    """Images, with the budget that the paper gives such images; of a pair, the first two classes."""
+    """Images, with the budget that the paper gives such images; of a pair, two classes."""
     reading = {"pixel_range": options.pixel_range, "channels_first": options.channels_first}
     classes = options.classes
     if classes is None and pair:
@@ -101,8 +102,8 @@ class Report:
               f"  {finding.verdict.upper()} ({finding.rule})", flush=True)  # fmt: skip
 
     def draw(self, name):
-        """Save the current figure under a name, and close it."""
-        path = self.options.out / f"{name}.png"
+        """Save the current figure under a name and that of the data, and close it."""
+        path = self.options.out / f"{name}_{Path(self.options.data).stem}.png"
         plt.savefig(path, dpi=100, bbox_inches="tight")
         plt.close()
         self.pictures.append(path.name)

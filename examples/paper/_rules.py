@@ -62,7 +62,9 @@ def robustness_at_the_top(robustness):
         for each in robustness.values()
     ]
     error = 2 / np.sqrt(min(map(len, robustness.values())) - 1)
-    return below("weakest rank correlation of robustness with the index", max(correlations), 0, error)
+    return below(
+        "weakest rank correlation of robustness with the index", max(correlations), 0, error
+    )
 
 
 def useful_not_robust(usefulness, robustness, chance, n_samples):
@@ -130,8 +132,8 @@ def no_trade(clean, robust, chance, n_samples):
     accurate = clean >= (chance + clean.max()) / 2
     best, half = float(robust[accurate].max()), clean.max() / 2
     return below(
-        "highest robust accuracy of a machine whose clean accuracy is at least half way from chance "
-        "to the best",
+        "highest robust accuracy of a machine whose clean accuracy is at least half way from "
+        "chance to the best",
         best,
         half,
         sampling_error([best], n_samples),

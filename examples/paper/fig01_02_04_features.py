@@ -1,17 +1,17 @@
 """
-==========================================
+============================================
 Fig. 1, 2 and 4: what the features look like
-==========================================
+============================================
 
-Fig. 1 splits an adversarial perturbation into the parts of single features; Fig. 2 has the first five
-features of seven kernels at one image, and the planes of two kernels; Fig. 4 features that are useful
-for one class and not robust, earlier and later in the spectrum. The paper says that the first
-features are robust and alike in all architectures, and that deep in the spectrum there
-are features that predict a class and look like noise.
+Fig. 1 splits an adversarial perturbation into the parts of single features; Fig. 2 has the first
+five features of seven kernels at one image, and the planes of two kernels; Fig. 4 features that are
+useful for one class and not robust, earlier and later in the spectrum. The paper says that the
+first features are robust and alike in all architectures, and that deep in the spectrum there are
+features that predict a class and look like noise.
 
 ::
 
-    python examples/paper/fig01_02_04_features.py --data cifar10_pair.npz --scale paper --out figures
+    python examples/paper/fig01_02_04_features.py --data pair.npz --scale paper --out figures
 """
 
 # %%
@@ -197,7 +197,7 @@ judged = useful_for_classes([each[2:] for each in found], n_wanted=2 * len(label
 indices = ", ".join(str(index) for _, index, *_ in found)
 report.add(
     "4",
-    "For each class there are useful features that are not robust, earlier and later in the spectrum",
+    "Each class has useful features that are not robust, earlier and later in the spectrum",
     "class accuracies 67.9, 68.1, 67.9 and 72.3 % at indices 1018, 1081, 8018 and 8085 of 10,000",
     judged._replace(here=f"{judged.here} at indices {indices} of {n}"),
 )

@@ -6,23 +6,23 @@ Fig. 3 and 7: the kernel's examples fool the network
 Wide two-layer networks are trained by full-batch gradient descent, from three seeds. At every
 checkpoint their loss gradients are compared with those of the kernel at the matching time, and they
 are attacked by FGSM examples made from themselves and from the kernel. Fig. 3 is the pair of
-CIFAR-10, Fig. 7a MNIST, and Fig. 7b shows the gradients as pictures. The paper says that
-gradients align through the whole training, and that the kernel's examples lower the accuracy as far as
-the network's own, to 0 in the end.
+CIFAR-10, Fig. 7a MNIST, and Fig. 7b shows the gradients as pictures. The paper says that gradients
+align through the whole training, and that the kernel's examples lower the accuracy as far as the
+network's own, to 0 in the end.
 
 ::
 
-    python examples/paper/fig03_07_transfer.py --data cifar10_pair.npz --scale paper --out figures
+    python examples/paper/fig03_07_transfer.py --data pair.npz --scale paper --out figures
 """
 
 # %%
-# The network is trained as it is, and its initial output is subtracted in what is measured. At first
-# it then learns to undo that output, which the kernel does not know of, and the gradients differ: the
-# curves begin at epoch 100, as the paper's pictures do. ``--centered training`` removes the cause. The
-# paper aligns the kernel's time by hand at epoch 1000; here it follows from the learning rate, and
-# ``--time-scale`` is that of a hand. The paper's rate of 0.01 follows the flow only where it is below
-# 2 n / lambda_max, which it is not on raw pixels with the mean over the samples as the loss; half
-# the largest such rate then takes its place.
+# The network is trained as it is, and its initial output is subtracted in what is measured. At
+# first it then learns to undo that output, which the kernel does not know of, and the gradients
+# differ: the curves begin at epoch 100, as the paper's pictures do. ``--centered training`` removes
+# the cause. The paper aligns the kernel's time by hand at epoch 1000; here it follows from the
+# learning rate, and ``--time-scale`` is that of a hand. The paper's rate of 0.01 follows the flow
+# only where it is below 2 n / lambda_max, which it is not on raw pixels with the mean over the
+# samples as the loss; half the largest such rate then takes its place.
 
 import numpy as np
 from _common import Report, load, read_options
@@ -63,8 +63,8 @@ data = load(options)
 report = Report(options, data)
 n, k = len(data.X_train), 1 if data.n_classes == 2 else data.n_classes
 
-# The largest eigenvalue over n hardly depends on n; that of k outputs of a narrow network is larger,
-# since their random signs are correlated by chance.
+# The largest eigenvalue over n hardly depends on n; that of k outputs of a narrow network is
+# larger, since their random signs are correlated by chance.
 some = data.X_train[:500]
 largest = np.linalg.eigvalsh(TwoLayerNTK()(some))[-1] / len(some)
 stable = float(1 / (largest * (1 + np.sqrt(k / min(options.widths))) ** 2))
@@ -74,9 +74,11 @@ print(f"learning rate {options.learning_rate:.3g}")
 # %%
 # Train, stop at each checkpoint, and compare.
 
-checkpoints = np.geomspace(
-    min(options.first, options.epochs), options.epochs, options.checkpoints
-).round().astype(int)
+checkpoints = (
+    np.geomspace(min(options.first, options.epochs), options.epochs, options.checkpoints)
+    .round()
+    .astype(int)
+)
 checkpoints = np.unique(checkpoints).tolist()
 kernel = NTKClassifier("two_layer", solver="eigh")
 networks = {
@@ -113,7 +115,7 @@ report.draw(f"fig{'03' if data.n_classes == 2 else '07a'}")
 x, y = data.X_test[options.image][None], data.y_test[options.image][None]
 shown = np.unique(np.geomspace(checkpoints[0], checkpoints[-1], 3).round().astype(int))
 pictures = []
-at_end = clone(kernel).fit(data.X_train, data.y_train)
+trained_kernel = clone(kernel).fit(data.X_train, data.y_train)
 for network in networks.values():
     trained, row = clone(network).set_params(warm_start=True), []
     for more in np.diff(shown, prepend=0):
@@ -121,7 +123,7 @@ for network in networks.values():
         row.append(loss_gradient(trained, x, y)[0])
     pictures.append(row)
 pace = options.learning_rate * options.time_scale / n
-pictures.append([loss_gradient(at_end.at_time(pace * epoch), x, y)[0] for epoch in shown])
+pictures.append([loss_gradient(trained_kernel.at_time(pace * epoch), x, y)[0] for epoch in shown])
 LossGradientDisplay.from_predictions(
     np.array(pictures),
     images=x,
@@ -165,17 +167,18 @@ report.add(
     "a similar drop",
     below("largest excess of accuracy under the kernel's examples", float(excess.max()), 0.1),
 )
-own = wide.own_robust_accuracy
+at_end = float(wide.transfer_robust_accuracy[-1])
+converged = wide.network.score(data.X_train, data.y_train) > 0.99
 report.add(
     number,
     "In the end the kernel's examples drive accuracy to 0",
     "0 %",
     below(
         "accuracy under the kernel's examples at the end",
-        float(wide.transfer_robust_accuracy[-1]),
+        at_end,
         0.05,
-        decidable=own[-1] < 0.05 or own[-1] >= own[len(own) // 2] - 0.02,
-        unless="while accuracy under the network's own examples still falls",
+        decidable=at_end < 0.05 or converged,
+        unless="if above, before 99 % of the training images are right",
     ),
 )
 if len(shown) == 3:

@@ -6,8 +6,8 @@ Fig. 5, 6, 13, 14 and 15: the kernel of a network in motion
 A convolutional network is trained on clean images, against FGSM and against PGD, while its tangent
 kernel on the first images is recorded after every epoch, clean and attacked by PGD-20. Fig. 5 and
 13 show norm and concentration, Fig. 6 and 14 distances and the path in polar coordinates, Fig. 15
-the kernels. The paper says that in adversarial training the kernel settles much earlier,
-rotates further, stays far smaller, and concentrates more on its top eigenvectors.
+the kernels. The paper says that in adversarial training the kernel settles much earlier, rotates
+further, stays far smaller, and concentrates more on its top eigenvectors.
 
 ::
 
@@ -16,9 +16,9 @@ rotates further, stays far smaller, and concentrates more on its top eigenvector
 
 # %%
 # Plain gradient descent without momentum, batches in order, and the kernel on the first images. The
-# paper attacks the batch of the kernel whichever the training; where like is compared with like, there
-# are four combinations of training and batch. Here the attacked batch is attacked before the first step
-# too, where the paper takes it clean.
+# paper attacks the batch of the kernel whichever the training; where like is compared with like,
+# there are four combinations of training and batch. Here the attacked batch is attacked before the
+# first step too, where the paper takes it clean.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,7 +44,10 @@ options = read_options(
     },
     paper={
         **{"n_train": None, "n_test": None, "epochs": 50},
-        **{"batch_size": {"MNIST": 300, "CIFAR": 250}, "kernel_samples": {"MNIST": 300, "CIFAR": 250}},
+        **{
+            "batch_size": {"MNIST": 300, "CIFAR": 250},
+            "kernel_samples": {"MNIST": 300, "CIFAR": 250},
+        },
         **{"learning_rate": 0.01, "momentum": 0.0, "pgd_steps": 20},
         **{"top": [10, 20], "adversary": ["none", "fgsm", "pgd"]},
     },
@@ -174,7 +177,8 @@ for kind in batches:
     )
     report.add(
         "14",
-        "The top space rotates less than the whole in standard training, and as much in PGD" + where,
+        "The top space rotates less than the whole in standard training, and as much in PGD"
+        + where,
         "little to no change for adversarial training, less rotation for standard",
         above("loss of angle, standard less PGD, in degrees", losses[0] - losses[1], 0, 0.1),
     )

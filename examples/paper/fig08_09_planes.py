@@ -3,10 +3,10 @@
 Fig. 8 and 9: usefulness and robustness of features
 ===================================================
 
-The first hundred features of seven kernels, each a dot: to the right the more robust, to the top the
-more useful. Fig. 8 is MNIST, Fig. 9 the pair of CIFAR-10. The paper says that robust features lie at
-the top of the spectrum, that many useful features are not robust, and that the picture hardly
-changes from one architecture to another.
+The first hundred features of seven kernels, each a dot: to the right the more robust, to the top
+the more useful. Fig. 8 is MNIST, Fig. 9 the pair of CIFAR-10. The paper says that robust features
+lie at the top of the spectrum, that many useful features are not robust, and that the picture
+hardly changes from one architecture to another.
 
 ::
 
@@ -52,7 +52,9 @@ for ax in axes.flat[len(options.kernels) :]:
     ax.set_axis_off()
 planes = {}
 for kernel, ax in zip(options.kernels, axes.flat, strict=False):
-    n = min(options.n_train_conv if kernel.startswith("conv") else options.n_train, len(data.X_train))
+    n = min(
+        options.n_train_conv if kernel.startswith("conv") else options.n_train, len(data.X_train)
+    )
     decomposer = SpectralFeatureDecomposer(kernel, n_components=min(options.n_features, n))
     decomposer.fit(data.X_train[:n], data.y_train[:n])
     planes[kernel] = RobustnessUsefulnessDisplay.from_estimator(
@@ -63,7 +65,8 @@ number = "8" if data.n_classes > 2 else "9"
 report.draw(f"fig{int(number):02}")
 
 # %%
-# The claims. Planes are compared feature by feature: the i-th of one kernel with the i-th of another.
+# The claims. Planes are compared feature by feature: the i-th of one kernel with the i-th of
+# another.
 
 robustness = {kernel: plane.robustness for kernel, plane in planes.items()}
 report.add(

@@ -3,9 +3,9 @@
 Fig. 10 and 11: robust features alone are not enough
 ====================================================
 
-Features are ranked by their robustness on a part of the test images, and the r most robust ones make a
-kernel machine, which is attacked on the other part by FGSM and PGD-10. Fig. 10 is MNIST, where the
-paper finds no machine that is accurate and robust; Fig. 11 is the pair of CIFAR-10, where
+Features are ranked by their robustness on a part of the test images, and the r most robust ones
+make a kernel machine, which is attacked on the other part by FGSM and PGD-10. Fig. 10 is MNIST,
+where the paper finds no machine that is accurate and robust; Fig. 11 is the pair of CIFAR-10, where
 some number of features is the most robust.
 
 ::
@@ -49,7 +49,10 @@ display.ax_.set_title(f"{options.kernel}, {len(data.X_train)} images, eps = {opt
 report.draw(f"fig{number}")
 print(" features " + "  ".join(display.curves))
 for r, *values in zip(display.n_features, *display.curves.values(), strict=True):
-    print(f"{r:>9} " + "  ".join(f"{v:{len(name)}.3f}" for name, v in zip(display.curves, values, strict=True)))
+    print(
+        f"{r:>9} "
+        + "  ".join(f"{v:{len(name)}.3f}" for name, v in zip(display.curves, values, strict=True))
+    )
 
 # %%
 # The claims.

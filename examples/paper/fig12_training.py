@@ -1,7 +1,7 @@
 """
-=======================================
+==========================================
 Fig. 12: standard and adversarial training
-=======================================
+==========================================
 
 The networks of Fig. 5 and 6 are trained on clean images and against PGD-20, and their accuracy on
 training and test images is followed from before the first step, clean and under PGD-20.
@@ -12,8 +12,8 @@ training and test images is followed from before the first step, clean and under
 """
 
 # %%
-# Batches in order, without momentum. Training accuracies are of as many training images as there are
-# test images.
+# Batches in order, without momentum. Training accuracies are of as many training images as there
+# are test images.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,7 @@ from skntk.inspection import TrainingCurveDisplay
 options = read_options(
     "Standard and adversarial training.",
     small={
-        **{"n_train": 300, "n_test": 150, "epochs": 12, "batch_size": 20},
+        **{"n_train": 160, "n_test": 80, "epochs": 8, "batch_size": 20},
         **{"learning_rate": 0.1, "momentum": 0.0, "pgd_steps": 4, "adversary": ["none", "pgd"]},
     },
     paper={

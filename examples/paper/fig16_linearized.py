@@ -1,12 +1,12 @@
 """
-=======================================
+========================================
 Fig. 16: linearised adversarial training
-=======================================
+========================================
 
 At a given epoch the network is replaced by its first-order expansion around the weights of that
 epoch, and adversarial training, attacks included, goes on with the expansion. The paper says that
-training does not collapse, that it stagnates beside training without linearisation, and that
-the gap between clean and robust accuracy is larger the earlier the network is linearised.
+training does not collapse, that it stagnates beside training without linearisation, and that the
+gap between clean and robust accuracy is larger the earlier the network is linearised.
 
 ::
 
@@ -27,7 +27,7 @@ from skntk.inspection import TrainingCurveDisplay
 options = read_options(
     "Linearised adversarial training.",
     small={
-        **{"n_train": 200, "n_test": 150, "epochs": 12, "linearize_at": [0, 3, 6]},
+        **{"n_train": 120, "n_test": 60, "epochs": 6, "linearize_at": [0, 2]},
         **{"batch_size": 20, "learning_rate": 0.05, "momentum": 0.0, "pgd_steps": 3},
         "adversary": "pgd",
     },

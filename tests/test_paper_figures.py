@@ -1,0 +1,112 @@
+"""The scripts of the paper's figures run on digits and write figures and claims."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+
+PAPER = Path(__file__).parents[1] / "examples" / "paper"
+VERDICTS = {"holds", "does not hold", "not decidable at this scale"}
+TINY = ["--n-train", "60", "--n-test", "40"]
+TRAINED = [*TINY, "--epochs", "2", "--pgd-steps", "2"]
+
+
+def run(script, *options, cwd):
+    environment = os.environ | {
+        "MPLBACKEND": "Agg",
+        "PYTHONPATH": str(PAPER.parents[1]),
+        # Compilation takes most of the time of so short a run.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "error", PAPER / f"{script}.py", "--out", "written", *options],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "figures", "pictures"),
+    [
+        (
+            "fig01_02_04_features",
+            [*TINY, "--kernels", "fc1", "fc2", "--planes", "fc2", "--n-scored", "60"],
+            {"1", "2", "4"},
+            ["fig01", "fig02_left", "fig02_right"],
+        ),
+        (
+            "fig03_07_transfer",
+            [*TINY, "--widths", "16", "32", "--epochs", "40", "--checkpoints", "3"],
+            {"7a", "7b"},
+            ["fig07a", "fig07b"],
+        ),
+        (
+            "fig03_07_transfer",
+            [*TINY, "--widths", "16", "--epochs", "40", "--classes", "3", "8", "--seeds", "0", "1"],
+            {"3", "7b"},
+            ["fig03", "fig07b"],
+        ),
+        (
+            "fig08_09_planes",
+            [*TINY, "--kernels", "fc1", "fc5", "--n-features", "20"],
+            {"8"},
+            ["fig08"],
+        ),
+        ("fig10_11_selection", TINY, {"10"}, ["fig10"]),
+        ("fig10_11_selection", [*TINY, "--classes", "3", "8"], {"11"}, ["fig11"]),
+        pytest.param(
+            "fig05_06_13_14_15_dynamics",
+            [*TRAINED, "--kernel-samples", "6", "--top", "2", "5"],
+            {"5", "6", "13", "14", "15"},
+            ["fig05_13", "fig06_distances", "fig06_14_polar", "fig15"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("fig12_training", TRAINED, {"12"}, ["fig12"], marks=pytest.mark.slow),
+        pytest.param(
+            "fig16_linearized",
+            [*TRAINED, "--linearize-at", "0", "1"],
+            {"16"},
+            ["fig16"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_script_writes_figures_and_claims(tmp_path, script, options, figures, pictures):
+    result = run(script, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    content = json.loads((tmp_path / "written" / f"{script}_digits.json").read_text())
+    assert {claim["figure"] for claim in content["claims"]} == figures
+    for claim in content["claims"]:
+        assert claim["verdict"] in VERDICTS
+        assert all(claim[key] for key in ("claim", "paper", "here", "rule"))
+        assert claim["verdict"].upper() in result.stdout and claim["here"] in result.stdout
+    assert content["seconds"] > 0 and content["versions"]["jax"]
+    assert content["scale"] == "small" and content["sizes"]["n_test"] <= 40
+    assert "other images (digits)" in content["differs"]
+    assert {f"{name}_digits.png" for name in pictures} <= set(content["pictures"])
+    for picture in content["pictures"]:
+        assert matplotlib.image.imread(tmp_path / "written" / picture)[..., :3].std() > 0.01
+
+
+def test_an_epoch_of_linearisation_that_never_comes_is_refused(tmp_path):
+    result = run("fig16_linearized", "--epochs", "2", "--linearize-at", "0", "2", cwd=tmp_path)
+    assert result.returncode != 0 and not (tmp_path / "written").exists()
+    assert "--linearize-at 2 is none of the epochs 0 to 1" in result.stderr
+
+
+def test_claims_of_an_empty_folder_are_refused(tmp_path):
+    command = [sys.executable, PAPER / "claims.py", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2 and "no JSON file of a figure" in result.stderr
