@@ -29,6 +29,7 @@ from _rules import (
     useful_for_classes,
     useful_not_robust,
 )
+from sklearn.model_selection import train_test_split
 
 from skntk import SpectralFeatureDecomposer
 from skntk.inspection import (
@@ -153,7 +154,10 @@ report.add(
 
 n = len(whole.eigenvalues_)
 spread = np.unique(np.linspace(n // 20, n - 1, min(options.n_scored, n)).round().astype(int))
-halves = [(data.X_test[part::2], data.y_test[part::2]) for part in (0, 1)]
+*images, y_search, y_score = train_test_split(
+    data.X_test, data.y_test, test_size=0.5, random_state=0, stratify=data.y_test
+)
+halves = list(zip(images, (y_search, y_score), strict=True))
 labels = np.unique(data.y_test)
 
 

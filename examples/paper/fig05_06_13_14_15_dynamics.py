@@ -90,7 +90,7 @@ named = {f"{NAMES[training]}, {kind}": tracker for (training, kind), tracker in 
 figure, axes = plt.subplots(1, 3, figsize=(15, 3.8), layout="constrained")
 KernelNormDisplay.from_estimator(named, ax=axes[0])
 for ax, top in zip(axes[1:], options.top, strict=True):
-    ConcentrationDisplay.from_estimator(named, p=top, ax=ax)
+    ConcentrationDisplay.from_estimator(named, p=top, ax=ax).ax_.get_legend().remove()
 report.draw("fig05_13")
 widest = max(tracker.distances_.max() for tracker in trackers.values())
 n_columns = len(options.adversary)
@@ -103,14 +103,17 @@ for row, kind in zip(axes, batches, strict=True):
             trackers[training, kind], name=f"{NAMES[training]}, {kind}", vmax=widest, ax=ax
         )
 report.draw("fig06_distances")
-figure = plt.figure(figsize=(10, 4.6), layout="constrained")
+figure = plt.figure(figsize=(10, 5), layout="constrained")
 for column, top in enumerate((None, options.top[-1]), start=1):
-    PolarDynamicsDisplay.from_estimator(
+    polar = PolarDynamicsDisplay.from_estimator(
         named,
         top=top,
         name="whole kernel (Fig. 6)" if top is None else f"top {top} (Fig. 14)",
         ax=figure.add_subplot(1, 2, column, projection="polar"),
     )
+    polar.ax_.get_legend().remove()
+lines = polar.ax_.get_legend_handles_labels()
+figure.legend(*lines, loc="outside lower center", ncols=3, fontsize="small")
 report.draw("fig06_14_polar")
 
 
