@@ -73,7 +73,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["auto_examples"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"distributed_fit\.py|paper/(_\w+|claims)\.py",
+    "ignore_pattern": r"distributed_fit\.py|(^|/)(_\w+|claims)\.py",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

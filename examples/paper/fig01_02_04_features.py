@@ -88,7 +88,7 @@ report.add(
 top = {kernel: fitted(kernel, options.n_features) for kernel in options.kernels}
 five = np.arange(5)
 FeatureGradientDisplay.from_estimator(
-    top, x, components=five, image_shape=data.image_shape, titles=[f"feature {i + 1}" for i in five]
+    top, x, components=five, image_shape=data.image_shape, titles=[f"feature {i}" for i in five]
 )
 report.draw("fig02_left")
 gradients = np.stack([each.feature_gradients(x[None], five)[0] for each in top.values()])
