@@ -110,21 +110,16 @@ MODELS = {
 }
 
 
-def autoattack(
-    module: Any, n_classes: int, norm: float, eps: float
-) -> Iterator[tuple[str, Callable]]:
-    """Name and attack of each of AutoAttack's parts; its targeted loss needs four classes."""
+def autoattack(module: Any, n_classes: int, norm: float, eps: float) -> Iterator[Callable]:
+    """Parts of AutoAttack; its targeted loss needs four classes."""
     import torchattacks
 
     params = {"norm": "Linf" if norm == INF else "L2", "eps": eps, "seed": 0}
-    yield "APGD-CE", torchattacks.APGD(module, loss="ce", **params)
+    yield torchattacks.APGD(module, loss="ce", **params)
     if n_classes > 3:
-        yield "APGD-T", torchattacks.APGDT(module, n_classes=n_classes, **params)
-    yield (
-        "FAB",
-        torchattacks.FAB(module, multi_targeted=n_classes > 2, n_classes=n_classes, **params),
-    )
-    yield "Square", torchattacks.Square(module, n_queries=5000, **params)
+        yield torchattacks.APGDT(module, n_classes=n_classes, **params)
+    yield torchattacks.FAB(module, multi_targeted=n_classes > 2, n_classes=n_classes, **params)
+    yield torchattacks.Square(module, n_queries=5000, **params)
 
 
 def withstanding(clf: Any, X: np.ndarray, y: np.ndarray, norm: float, eps: float) -> np.ndarray:
@@ -136,7 +131,7 @@ def withstanding(clf: Any, X: np.ndarray, y: np.ndarray, norm: float, eps: float
     module = to_torch(clf, input_shape=shape)
     labels = np.searchsorted(clf.classes_, y)
     standing = np.flatnonzero(clf.predict(X) == y)
-    for _, attack in autoattack(module, len(clf.classes_), norm, eps):
+    for attack in autoattack(module, len(clf.classes_), norm, eps):
         if len(standing):
             x = torch.from_numpy(X[standing].reshape(-1, *shape))
             found = attack(x, torch.from_numpy(labels[standing])).detach().numpy()

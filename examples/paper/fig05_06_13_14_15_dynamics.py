@@ -116,19 +116,17 @@ lines = polar.ax_.get_legend_handles_labels()
 figure.legend(*lines, loc="outside lower center", ncols=3, fontsize="small")
 report.draw("fig06_14_polar")
 
-
-def in_order_of_outputs(kernel):
-    """Kernel in which the squares on the diagonal are the outputs, as in Fig. 15."""
-    size = len(kernel) // n_outputs
-    blocks = kernel.reshape(size, n_outputs, size, n_outputs).transpose(1, 0, 3, 2)
-    return blocks.reshape(kernel.shape)
-
-
 clean = {NAMES[t]: tracker for (t, kind), tracker in trackers.items() if kind == "clean"}
-last = {"initial": next(iter(clean.values())).kernel(0)}
-last |= {name: tracker.kernel(tracker.steps_[-1]) for name, tracker in clean.items()}
-last = {name: in_order_of_outputs(kernel) for name, kernel in last.items()}
-KernelMatrixDisplay.from_predictions(last, n_outputs=n_outputs)
+figure, axes = plt.subplots(
+    1, n_columns + 1, figsize=(3.2 * (n_columns + 1), 3), layout="constrained"
+)
+# The first kernel, which all trainings share, and the last of each.
+first = {"initial": next(iter(clean.values()))}
+shown = [
+    KernelMatrixDisplay.from_estimator(each, order="output", steps=[step], ax=ax)
+    for each, step, ax in ((first, 0, axes[:1]), (clean, options.epochs, axes[1:]))
+]
+last = {name.split()[0]: kernel for part in shown for name, kernel in part.kernels.items()}
 report.draw("fig15")
 
 # %%

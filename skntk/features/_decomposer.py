@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.fit_progress import FitProgress
-from .._utils.targets import label_indices, one_hot_or_sign
+from .._utils.targets import one_hot_or_sign
 from .._utils.validation import (
-    check_array_or_real,
-    check_norm,
     check_option,
     check_real,
     check_ridge,
@@ -24,21 +21,20 @@ from .._utils.validation import (
 )
 from .._utils.warnings import warn_user
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
-from ..attacks._box import check_clip_values
 from ..infinite._training_spectrum import training_spectrum
 from ..kernels import NeuralTangentKernel
 from ..kernels._gram import row_blocks
 from ..kernels._resolve import kernel_for
 from ..solvers import Spectrum, Weighting, ill_conditioned
-from ._components import check_components, check_n_components
+from ._components import check_n_components
 from ._feature_gradients import FeatureGradientsMixin
-from ._machine_scores import score_machines
+from ._feature_scores import FeatureScoresMixin
 
 __all__ = ["SpectralFeatureDecomposer"]
 
 
 class SpectralFeatureDecomposer(
-    FeatureGradientsMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    FeatureScoresMixin, FeatureGradientsMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
 ):
     r"""Decomposition of an infinitely wide network into the features of its kernel.
 
@@ -277,71 +273,6 @@ class SpectralFeatureDecomposer(
         if self.feature_coef_.shape[1] > 1:
             names = [f"{name}_{label}" for name in names for label in self.classes_]
         return np.asarray(names, dtype=object)
-
-    def score_features(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        eps: Any,
-        norm: float = np.inf,
-        clip_values: Any = (0.0, 1.0),
-        components: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-    ) -> Bunch:
-        """Usefulness and robustness of each feature as a classifier (Eq. 3, 4, 14, 15).
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d)
-            Held-out inputs, inside `clip_values`.
-        y : array-like of shape (m,)
-            True labels.
-        eps : float or array-like of shape (d,)
-            Radius of the ball; an array gives the half-axis along each input.
-        norm : {inf, 2}, default=inf
-            Norm of the ball.
-        clip_values : tuple or None, default=(0.0, 1.0)
-            Lowest and highest value of an input. If None, values are not clipped.
-        components : array-like of int, default=None
-            Indices of features. If None, all kept features.
-        sample_weight : array-like of shape (m,), default=None
-            Weights of the samples in the accuracies. If None, all are 1.
-
-        Returns
-        -------
-        scores : Bunch
-            ``usefulness``: accuracy; ``robustness``: accuracy on FGSM examples made from
-            the feature itself with the true labels. One value per component, also stored in
-            `usefulness_` and `robustness_`.
-        """
-        X = self._validate_inputs(X)
-        eps = check_array_or_real("eps", eps, X.shape[1], low=0.0)
-        norm = check_norm(norm)
-        labels = label_indices(y, self.classes_)
-        check_consistent_length(X, labels)
-        chosen = check_components(components, len(self.eigenvalues_))
-        clean, robust = score_machines(
-            self.kernel_,
-            self.X_fit_,
-            len(chosen),
-            lambda machines: self._feature_duals(chosen[machines]),
-            X,
-            labels,
-            eps=eps,
-            norm=norm,
-            box=check_clip_values(clip_values, X),
-            weights=check_sample_weight(sample_weight, X),
-        )
-        self.usefulness_ = np.full(len(self.eigenvalues_), np.nan)
-        self.robustness_ = self.usefulness_.copy()
-        self.usefulness_[chosen], self.robustness_[chosen] = clean, robust
-        return Bunch(usefulness=clean, robustness=robust)
-
-    def _feature_duals(self, components: NDArray) -> NDArray:
-        """Dual coefficients (p, n, k) of single features."""
-        vectors = self._dual_vectors[:, components].T
-        return vectors[:, :, None] * self.feature_coef_[components][:, None, :]
 
     def _with_features(self, kept: NDArray) -> SpectralFeatureDecomposer:
         """Return a copy with the features in a mask (p,) alone."""
