@@ -1,11 +1,29 @@
 """Helpers that the tests of several rooms share."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 
 from skntk.kernels import FullyConnectedNTK
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_script(script, *options, cwd, **environment):
+    """Run a script of the project, as text, with warnings as errors; `environment` is added."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", ROOT / script, *options],
+        cwd=cwd,
+        env=os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def gaussian(*shape, seed=0):

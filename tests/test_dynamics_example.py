@@ -1,20 +1,15 @@
 """The example of kernel dynamics runs, writes its figure, and resumes from recorded kernels."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import matplotlib.image
 import numpy as np
 import pytest
+from helpers import run_script
 
 pytest.importorskip("flax")
 pytest.importorskip("optax")
 
 from skntk import KernelDynamicsTracker
 
-ROOT = Path(__file__).parents[1]
 TINY = [
     *["--n-train", "60", "--n-test", "20", "--batch-size", "30", "--pgd-steps", "2"],
     *["--kernel-samples", "10", "--top", "2", "5"],
@@ -23,22 +18,10 @@ TINY = [
 
 def run(directory, *options):
     picture = directory / "picture.png"
-    example = ROOT / "examples" / "plot_kernel_dynamics.py"
-    environment = os.environ | {
-        "MPLBACKEND": "Agg",
-        "PYTHONPATH": str(ROOT),
-        # Compilation takes most of the time of so short a run.
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    }
-    result = subprocess.run(
-        [sys.executable, "-W", "error", example, *TINY, *options, "--output", picture],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    # Compilation takes most of the time of so short a run.
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    options = [*TINY, *options, "--output", picture]
+    result = run_script("examples/plot_kernel_dynamics.py", *options, cwd=directory, **quick)
     assert result.returncode == 0, result.stderr
     assert f"saved {picture}" in result.stdout
     assert "nan" not in result.stdout.lower()

@@ -1,30 +1,16 @@
 """The examples on kernels run on tiny data and write their figures."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import matplotlib.image
 import numpy as np
 import pytest
+from helpers import ROOT, run_script
 
-ROOT = Path(__file__).parents[1]
 TINY = ["--n-train", "40", "--n-test", "16"]
 GRADIENT_PICTURES = ["gradients_top.png", "gradients_perturbation.png", "gradients_deep.png"]
 
 
 def run(name, *options, cwd):
-    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-W", "error", ROOT / "examples" / f"plot_{name}.py", *options],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return run_script(f"examples/plot_{name}.py", *options, cwd=cwd)
 
 
 def check(result, folder, pictures, says):

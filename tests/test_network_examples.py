@@ -1,18 +1,12 @@
 """The examples on networks run and write their figure."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import matplotlib.image
 import pytest
+from helpers import run_script
 
 pytest.importorskip("flax")
 pytest.importorskip("optax")
 
-
-ROOT = Path(__file__).parents[1]
 TINY = ["--n-train", "60", "--n-test", "20"]
 TINY_TRAINING = [*TINY, "--epochs", "2", "--pgd-steps", "2"]
 PAIR = ["--epochs", "2", "--checkpoints", "2", "--no-centering", "--learning-rate", "0.01"]
@@ -46,22 +40,10 @@ PAIR = ["--epochs", "2", "--checkpoints", "2", "--no-centering", "--learning-rat
 )
 def test_example_writes_its_picture(tmp_path, name, options, says):
     picture = tmp_path / "picture.png"
-    command = [sys.executable, "-W", "error", ROOT / "examples" / f"plot_{name}.py", *options]
-    environment = os.environ | {
-        "MPLBACKEND": "Agg",
-        "PYTHONPATH": str(ROOT),
-        # Compilation takes most of the time of so short a run.
-        "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
-    }
-    result = subprocess.run(
-        [*command, "--output", picture],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    # Compilation takes most of the time of so short a run.
+    quick = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
+    script = f"examples/plot_{name}.py"
+    result = run_script(script, *options, "--output", picture, cwd=tmp_path, **quick)
     assert result.returncode == 0, result.stderr
     for text in [*says, f"saved {picture}"]:
         assert text in result.stdout, result.stdout
@@ -72,15 +54,7 @@ def test_example_writes_its_picture(tmp_path, name, options, says):
 
 @pytest.mark.parametrize("epoch", ["2", "-1"])
 def test_an_epoch_of_linearisation_that_never_comes_is_refused_before_training(tmp_path, epoch):
-    example = ROOT / "examples" / "plot_linearized_training.py"
-    result = subprocess.run(
-        [sys.executable, example, *TINY_TRAINING, "--linearize-at", "0", epoch],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    options = [*TINY_TRAINING, "--linearize-at", "0", epoch]
+    result = run_script("examples/plot_linearized_training.py", *options, cwd=tmp_path)
     assert result.returncode == 2 and result.stdout == ""
     assert f"--linearize-at {epoch} is no epoch of --epochs 2" in result.stderr

@@ -1,39 +1,24 @@
 """The scripts of the paper's figures run on digits and write figures and claims."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import matplotlib.image
 import pytest
+from helpers import run_script
 
 pytest.importorskip("flax")
 pytest.importorskip("optax")
 
-PAPER = Path(__file__).parents[1] / "examples" / "paper"
 VERDICTS = {"holds", "does not hold", "not decidable at this scale"}
 TINY = ["--n-train", "60", "--n-test", "40"]
 TRAINED = [*TINY, "--epochs", "2", "--pgd-steps", "2"]
 
 
 def run(script, *options, cwd):
-    environment = os.environ | {
-        "MPLBACKEND": "Agg",
-        "PYTHONPATH": str(PAPER.parents[1]),
-        # Compilation takes most of the time of so short a run.
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    }
-    return subprocess.run(
-        [sys.executable, "-W", "error", PAPER / f"{script}.py", "--out", "written", *options],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    # Compilation takes most of the time of so short a run.
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    script = f"examples/paper/{script}.py"
+    return run_script(script, "--out", "written", *options, cwd=cwd, **quick)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +92,5 @@ def test_an_epoch_of_linearisation_that_never_comes_is_refused(tmp_path):
 
 
 def test_claims_of_an_empty_folder_are_refused(tmp_path):
-    command = [sys.executable, PAPER / "claims.py", tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = run_script("examples/paper/claims.py", tmp_path, cwd=tmp_path)
     assert result.returncode == 2 and "no JSON file of a figure" in result.stderr
