@@ -80,6 +80,7 @@ def test_script_writes_figures_and_claims(tmp_path, script, options, figures, pi
     assert content["seconds"] > 0 and content["versions"]["jax"]
     assert content["scale"] == "small" and content["sizes"]["n_test"] <= 40
     assert "other images (digits)" in content["differs"]
+    assert "n_test 40 (paper all)" in content["differs"] and "kernel fc1" not in content["differs"]
     assert {f"{name}_digits.png" for name in pictures} <= set(content["pictures"])
     for picture in content["pictures"]:
         assert matplotlib.image.imread(tmp_path / "written" / picture)[..., :3].std() > 0.01

@@ -104,7 +104,7 @@ def test_sweet_spot(rules):
     assert rules.sweet_spot([0.3, 0.4, 0.6], 400).verdict == rules.UNDECIDED
 
 
-def test_table_of_claims(scripts, tmp_path):
+def test_tables_of_claims_and_runs(scripts, tmp_path):
     _, claims = scripts
     claim = {
         "claim": "It is_so",
@@ -117,16 +117,17 @@ def test_table_of_claims(scripts, tmp_path):
     for name, figures in (("a", ["12", "7b"]), ("b", ["2", "7a"])):
         content = {"claims": [claim | {"figure": f} for f in figures], "seconds": 3.4} | shared
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    rows = claims.read([tmp_path])
-    assert [row["figure"] for row in rows] == ["2", "7a", "7b", "12"]
-    lines = claims.table(rows).splitlines()
+    rows, runs = claims.read([tmp_path])
+    assert [row[0] for row in rows] == ["2", "7a", "7b", "12"]
+    differs = "10 classes, eps 0.1; n_test 5 (paper all)"
+    assert runs == [["2, 7a", "digits", differs, "3"], ["7b, 12", "digits", differs, "3"]]
+    lines = claims.table(claims.CLAIMS, rows).splitlines()
     assert lines[0] == ".. list-table::"
     first = lines.index("   * - 2")
-    assert lines[first + 1 : first + 7] == [
+    assert lines[first + 1 : first + 6] == [
+        "     - digits",
         "     - It is\\_so",
         "     - so",
         "     - x: 1",
         "     - **holds** (above 0)",
-        "     - digits, 10 classes, eps 0.1; n\\_test 5 (paper all)",
-        "     - 3",
     ]

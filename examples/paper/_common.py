@@ -148,4 +148,4 @@ class Report:
 def _words(value):
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "all" if value is None else f"{value}"
+    return "all" if value is None else f"{value:.3g}" if isinstance(value, float) else f"{value}"

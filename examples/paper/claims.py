@@ -1,13 +1,13 @@
-"""Make a table in reStructuredText of the claims that the scripts of figures judged."""
+"""Make tables in reStructuredText of the claims that the scripts of figures judged."""
 
 import argparse
 import json
 import re
 from pathlib import Path
 
-COLUMNS = {
-    "Fig.": 5, "claim": 24, "paper": 15, "here": 20, "verdict": 10, "scale": 20, "s": 6
-}  # fmt: skip
+#: Columns of each table, and their widths.
+CLAIMS = {"Fig.": 6, "data": 12, "claim": 26, "paper": 17, "here": 20, "verdict": 19}
+RUNS = {"Fig.": 10, "data": 15, "what differs from the paper": 65, "s": 10}
 
 
 def order(figure):
@@ -16,28 +16,27 @@ def order(figure):
 
 
 def read(folders):
-    """Claims of all JSON files in folders, each with what it shares with others of its file."""
-    rows = []
+    """Rows of both tables from all JSON files in folders: claims, and the runs that judged them."""
+    claims, runs = [], []
     for path in sorted(path for folder in folders for path in folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        scale = f"{content['data']}, {content['n_classes']} classes, eps {content['eps']:.3g}"
-        if content["differs"]:
-            scale += f"; {content['differs']}"
-        shared = {"scale": scale, "seconds": content["seconds"]}
-        rows += [claim | shared for claim in content["claims"]]
-    return sorted(rows, key=lambda row: order(row["figure"]))
+        data = content["data"].replace("_", " ")
+        for claim in content["claims"]:
+            verdict = f"**{claim['verdict']}** ({claim['rule']})"
+            found = [claim[key] for key in ("claim", "paper", "here")]
+            claims.append([claim["figure"], data, *found, verdict])
+        figures = sorted({claim["figure"] for claim in content["claims"]}, key=order)
+        used = f"{content['n_classes']} classes, eps {content['eps']:.3g}"
+        differs = "; ".join(filter(None, [used, content["differs"]]))
+        runs.append([", ".join(figures), data, differs, f"{content['seconds']:.0f}"])
+    return tuple(sorted(rows, key=lambda row: order(row[0])) for rows in (claims, runs))
 
 
-def table(rows):
-    """Lines of a list-table."""
-    lines = [".. list-table::", "   :header-rows: 1", "   :class: claims"]
-    lines += [f"   :widths: {' '.join(map(str, COLUMNS.values()))}", ""]
-    cells = [list(COLUMNS)]
-    for row in rows:
-        verdict = f"**{row['verdict']}** ({row['rule']})"
-        cells.append([row["figure"], row["claim"], row["paper"], row["here"], verdict,
-                      row["scale"], f"{row['seconds']:.0f}"])  # fmt: skip
-    for line in cells:
+def table(columns, rows):
+    """Text of a list-table."""
+    lines = [".. list-table::", "   :header-rows: 1"]
+    lines += [f"   :widths: {' '.join(map(str, columns.values()))}", ""]
+    for line in [list(columns), *rows]:
         lines += [f"   {'* -' if k == 0 else '  -'} {escape(cell)}" for k, cell in enumerate(line)]
     return "\n".join(lines) + "\n"
 
@@ -48,19 +47,20 @@ def escape(cell):
 
 
 def main():
-    """Print the table, or write it to a file."""
+    """Print the tables, or write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="where the JSON files are")
     parser.add_argument("--output", type=Path, help="file to write; default: print")
     options = parser.parse_args()
-    rows = read(options.folders)
-    if not rows:
+    claims, runs = read(options.folders)
+    if not claims:
         parser.error(f"no JSON file of a figure in {', '.join(map(str, options.folders))}")
+    text = f"{table(CLAIMS, claims)}\n.. rubric:: The runs\n\n{table(RUNS, runs)}"
     if options.output is None:
-        print(table(rows))
+        print(text)
     else:
-        options.output.write_text(table(rows), encoding="utf-8")
-        print(f"saved {options.output}: {len(rows)} claims")
+        options.output.write_text(text, encoding="utf-8")
+        print(f"saved {options.output}: {len(claims)} claims of {len(runs)} runs")
 
 
 if __name__ == "__main__":
