@@ -1,13 +1,18 @@
 """Floating-point precision: float32 stays float32, everything else is float64.
 
 JAX computes in 32 bits unless a process-wide flag says otherwise, and that flag belongs to
-the user. All JAX computations of this package therefore run inside `precision`, which sets
-the flag for the calling thread only and restores it afterwards.
+the user. All JAX computations of this package therefore run inside `precision` or `own_precision`,
+which set the flag for the calling thread only and restore it afterwards.
+
+The products of an accelerator need not be what their dtype says: a GPU multiplies float32 in TF32,
+with 10 bits of the 23, unless it is told otherwise. Here it is told: products are full ones, unless
+the user has set `jax_default_matmul_precision`.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import jax
 import numpy as np
@@ -19,9 +24,12 @@ from .validation import check_table
 __all__ = ["as_float_matrix", "common_dtype", "own_precision", "precision"]
 
 
-def precision(dtype: np.dtype | type) -> AbstractContextManager[None]:
-    """Context in which JAX computes in `dtype` (float32 or float64)."""
-    return jax.enable_x64(np.dtype(dtype) == np.float64)
+@contextmanager
+def precision(dtype: np.dtype | type) -> Iterator[None]:
+    """Context in which JAX computes in `dtype` (float32 or float64), products included."""
+    products = jax.config.jax_default_matmul_precision or "highest"
+    with jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision(products):
+        yield
 
 
 def own_precision() -> AbstractContextManager[None]:
@@ -31,7 +39,7 @@ def own_precision() -> AbstractContextManager[None]:
     remembers for an array of 64 bits whether it was cut to 32: a network that has been traced
     in both modes no longer runs in the other one.
     """
-    return jax.enable_x64(True)
+    return precision(np.float64)
 
 
 def common_dtype(*arrays: NDArray) -> np.dtype:

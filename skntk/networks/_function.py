@@ -39,6 +39,12 @@ __all__ = [
 ]
 
 
+# Largest difference between the outputs of a sample in a batch and alone, relative to the largest
+# output, that is taken for rounding: a few steps of bfloat16. Products of different shapes are summed
+# in different order, and a network may compute in bfloat16 whatever it returns.
+_ROUNDING = 4 * float(jnp.finfo(jnp.bfloat16).eps)
+
+
 class Network(Protocol):
     """A network f(x; w): `init` draws its weights, `apply` evaluates it in inference mode.
 
@@ -307,7 +313,7 @@ def check_rowwise(
         ) from error
     scale = np.abs(alone).max(initial=0)
     # NaN and infinity prove nothing here; training reports them itself.
-    if np.isfinite(scale) and np.abs(together - alone).max() > 1e-3 * scale:
+    if np.isfinite(scale) and np.abs(together - alone).max() > _ROUNDING * scale:
         raise ValueError(
             f"module {network.name!r} gives a sample other outputs in a batch than alone, so it is "
             f"not a function of one sample. Possible causes: {_of_shape(network)}it normalises "

@@ -70,7 +70,7 @@ def relu_ntk(x, z):
         return W_STD**2 * jnp.einsum("...i,...i", a, b) / x.shape[-1] + B_STD**2
 
     xz, scale = covariance(x, z), jnp.sqrt(covariance(x, x) * covariance(z, z))
-    angle = jnp.arccos(xz / scale)
+    angle = jnp.arccos(jnp.clip(xz / scale, -1, 1))  # rounding leaves 1 at x = z
     nngp = (scale * jnp.sin(angle) + (jnp.pi - angle) * xz) / (2 * jnp.pi)
     return W_STD**2 * (nngp + xz * (jnp.pi - angle) / (2 * jnp.pi)) + B_STD**2
 

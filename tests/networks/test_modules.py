@@ -12,6 +12,7 @@ pytest.importorskip("optax")
 
 
 from skntk import FlaxClassifier
+from skntk._utils.precision import precision
 from skntk.kernels import TwoLayerNTK
 from skntk.networks import CIFARConvNet, MNISTConvNet, TwoLayerReLU
 
@@ -137,7 +138,9 @@ def test_mnist_network_is_the_layers_written_out():
     hidden = pool(convolve(hidden, p["Conv_1"]), np.mean).reshape(2, -1)
     hidden = np.maximum(hidden @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"], 0)
     expected = hidden @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]
-    np.testing.assert_allclose(jax.jit(module.apply)(variables, x), expected, rtol=1e-4, atol=1e-5)
+    with precision(np.float32):
+        outputs = jax.jit(module.apply)(variables, x)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_cifar_network_is_the_layers_written_out():
@@ -151,7 +154,9 @@ def test_cifar_network_is_the_layers_written_out():
         hidden = convolve(hidden, p[f"Conv_{layer}"])
     hidden = pool(hidden, np.mean).reshape(2, -1)
     expected = hidden @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"]
-    np.testing.assert_allclose(jax.jit(module.apply)(variables, x), expected, rtol=1e-4, atol=1e-5)
+    with precision(np.float32):
+        outputs = jax.jit(module.apply)(variables, x)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
