@@ -27,7 +27,7 @@ __all__ = ["as_float_matrix", "common_dtype", "own_precision", "precision"]
 @contextmanager
 def precision(dtype: np.dtype | type) -> Iterator[None]:
     """Context in which JAX computes in `dtype` (float32 or float64), products included."""
-    products = jax.config.jax_default_matmul_precision or "highest"
+    products = jax.config.jax_default_matmul_precision or "highest"  # type: ignore[attr-defined]
     with jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision(products):
         yield
 

@@ -39,12 +39,6 @@ __all__ = [
 ]
 
 
-# Largest difference between the outputs of a sample in a batch and alone, relative to the largest
-# output, that is taken for rounding: a few steps of bfloat16. Products of different shapes are summed
-# in different order, and a network may compute in bfloat16 whatever it returns.
-_ROUNDING = 4 * float(jnp.finfo(jnp.bfloat16).eps)
-
-
 class Network(Protocol):
     """A network f(x; w): `init` draws its weights, `apply` evaluates it in inference mode.
 
@@ -312,8 +306,9 @@ def check_rowwise(
             f"error was: {error}"
         ) from error
     scale = np.abs(alone).max(initial=0)
+    limit = _rounding(network, params, constants, x) * scale
     # NaN and infinity prove nothing here; training reports them itself.
-    if np.isfinite(scale) and np.abs(together - alone).max() > _ROUNDING * scale:
+    if np.isfinite(scale) and np.abs(together - alone).max() > limit:
         raise ValueError(
             f"module {network.name!r} gives a sample other outputs in a batch than alone, so it is "
             f"not a function of one sample. Possible causes: {_of_shape(network)}it normalises "
@@ -329,6 +324,18 @@ def _both_ways(
     """Outputs of a batch, and of each of its samples alone."""
     alone = [network.apply(params, constants, x[k : k + 1])[0] for k in range(len(x))]
     return network.apply(params, constants, x), jnp.stack(alone)
+
+
+def _rounding(network: Network, params: Any, constants: Any, x: np.ndarray) -> float:
+    """Relative difference of outputs that rounding explains, as products of other shapes cause it.
+
+    A network may compute in half precision inside, whatever it returns: there it is a few steps.
+    """
+    with own_precision():
+        program = str(jax.make_jaxpr(network.apply)(params, constants, x))
+    if "bf16[" in program:
+        return 4 * float(jnp.finfo(jnp.bfloat16).eps)
+    return 4 * float(jnp.finfo(jnp.float16).eps) if "f16[" in program else 1e-3
 
 
 def as_numpy(tree: Any, dtype: Any = None) -> Any:

@@ -94,3 +94,29 @@ def test_functions_that_depend_on_other_rows_are_refused_by_name():
         EmpiricalNTK(over_the_batch, np.ones((4, 1)))(X)
     with pytest.raises(ValueError, match=message):
         KernelDynamicsTracker(X, top=1).record(over_the_batch, np.ones((4, 1)), 0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "excess", "allowed"),
+    [
+        (jnp.float32, 1e-4, True),
+        (jnp.float32, 4e-3, False),
+        (jnp.float16, 2e-3, True),
+        (jnp.float16, 2e-2, False),
+        (jnp.bfloat16, 1e-2, True),
+        (jnp.bfloat16, 1e-1, False),
+    ],
+)
+def test_rounding_is_told_from_dependence_on_other_rows(dtype, excess, allowed):
+    """Products of a batch and of a row differ by rounding, in the precision they are made in."""
+
+    def function(params, x):
+        outputs = x.astype(dtype) @ params.astype(dtype)
+        return outputs.astype(jnp.float32) * (1 + excess * (len(x) > 1))
+
+    kernel = EmpiricalNTK(function, np.ones((4, 1)))
+    if allowed:
+        assert kernel(X).shape == (len(X), len(X))
+    else:
+        with pytest.raises(ValueError, match="module 'function' gives a sample other outputs"):
+            kernel(X)
