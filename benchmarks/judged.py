@@ -126,17 +126,19 @@ def withstanding(clf: Any, X: np.ndarray, y: np.ndarray, norm: float, eps: float
     """Indices of the samples that withstand all of AutoAttack."""
     import torch
 
-    height = 28 if X.shape[1] == 784 else 32
-    shape = (1, height, X.shape[1] // height)  # colours side by side: Square moves rectangles
+    n_channels, side = (1, 28) if X.shape[1] == 784 else (3, 32)
+    shape = (n_channels, side, side)
     module = to_torch(clf, input_shape=shape)
     labels = np.searchsorted(clf.classes_, y)
     standing = np.flatnonzero(clf.predict(X) == y)
     for attack in autoattack(module, len(clf.classes_), norm, eps):
         if len(standing):
-            x = torch.from_numpy(X[standing].reshape(-1, *shape))
+            images = X[standing].reshape(-1, side, side, n_channels).transpose(0, 3, 1, 2)
+            x = torch.from_numpy(np.ascontiguousarray(images))
             found = attack(x, torch.from_numpy(labels[standing])).detach().numpy()
             # Some of the attacks return points a rounding error outside their ball.
-            standing = standing[clf.predict(found.reshape(len(found), -1)) == y[standing]]
+            rows = found.transpose(0, 2, 3, 1).reshape(len(found), -1)
+            standing = standing[clf.predict(rows) == y[standing]]
     return standing
 
 

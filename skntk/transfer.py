@@ -19,8 +19,9 @@ from ._utils.warnings import warn_user
 from .attacks import NTKAttack
 from .attacks._black_box import as_black_box
 from .attacks._differentiable import as_differentiable
+from .attacks._free_attack import attack_on, check_free_attack
 from .metrics import gradient_cosine_similarity, robust_accuracy_score
-from .metrics._robustness import attack_on, check_free_attack, predict_labels
+from .metrics._robustness import predict_labels
 
 __all__ = ["follow_transfer", "transfer_matrix"]
 

@@ -159,8 +159,13 @@ def check_integer(name: str, value: Any, *, low: int) -> int:
     return int(value)
 
 
-def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = -np.inf) -> Any:
-    """Return a scalar, or a float64 vector with one value per feature, all >= `low`."""
+def check_array_or_real(
+    name: str, value: Any, n_features: int, *, low: float = -np.inf, hint: str = ""
+) -> Any:
+    """Return a scalar, or a float64 vector with one value per feature, all >= `low`.
+
+    `hint` is a sentence for whoever gives a vector of another length.
+    """
     if np.ndim(value) == 0 and not isinstance(value, np.ndarray):
         return check_real(name, value, low=low)
     try:
@@ -174,10 +179,9 @@ def check_array_or_real(name: str, value: Any, n_features: int, *, low: float = 
     # An image-shaped array holds one value per pixel; estimators use flat vectors.
     vector = vector.astype(np.float64).ravel()
     if vector.shape != (n_features,):
-        several = " Several budgets are run(X, y, epsilons=[...])." if name == "eps" else ""
         raise ValueError(
             f"{name} has {vector.size} values for {n_features} features; "
-            f"give a number, or one value per feature.{several}"
+            f"give a number, or one value per feature. {hint}".rstrip()
         )
     wrong = ~np.isfinite(vector) | (vector < low)
     if wrong.any():

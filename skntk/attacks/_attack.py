@@ -72,12 +72,12 @@ class NTKAttack(BaseEstimator):
         "fgsm" takes one step, "pgd" and "apgd" `max_iter`. "square" [3]_ needs no gradient: it
         changes random squares of an image, or stretches of the features if their number is no
         image's. "auto" is the worst case of FGSM and APGD on the margin, from the sample and from a
-        random point, APGD on the cross-entropy from a random point, APGD toward each of the nine
-        nearest other classes, and Square, each on the samples that still stand. It goes on with no
-        sample once it is misclassified, nor with an ascent once no small step raises a margin that
-        is far from success, and warns of what makes its answer doubtful. On a regressor it is the
-        worst case of FGSM, APGD from the sample and from a random point, APGD that crosses the
-        target to its other side, and Square.
+        random point, APGD on the cross-entropy and APGD toward each of the nine nearest other
+        classes, both from a random point, and Square, each on the samples that still stand. It goes
+        on with no sample once it is misclassified, nor with an ascent once no small step raises a
+        margin that is far from success, and warns of what makes its answer doubtful. On a regressor
+        it is the worst case of FGSM, APGD from the sample and from a random point, APGD that
+        crosses the target to its other side, and Square.
     loss : str, default="cross_entropy"
         "cross_entropy", "linear", "max_l1", "max_l1_offset", "sum_delta", "margin" or "dlr".
         What is maximised: cross-entropy of the outputs as logits (Eq. 17-21); "linear",

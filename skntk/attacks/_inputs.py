@@ -17,6 +17,9 @@ from ._regressors import check_targets
 
 __all__ = ["check_budgets", "validate_inputs"]
 
+#: For whoever took the half-axes of one ball for several balls.
+_SEVERAL = "Several budgets are run(X, y, epsilons=[...])."
+
 #: What to do about columns that are no numbers.
 _ENCODE = (
     "an attack moves numbers: encode these columns before the pipeline is fitted, for instance by "
@@ -60,12 +63,14 @@ def validate_inputs(
     return model, X, labels
 
 
-def check_budgets(epsilons: Any, n_features: int) -> NDArray:
+def check_budgets(
+    epsilons: Any, n_features: int, *, name: str = "epsilons", hint: str = _SEVERAL
+) -> NDArray:
     """Budgets (E,), or (E, d) if any of them has one value per feature."""
     is_number = isinstance(epsilons, np.ndarray) and epsilons.ndim == 0
     if is_number or isinstance(epsilons, str) or not hasattr(epsilons, "__len__"):
-        raise TypeError(f"epsilons={shown(epsilons)} is not a sequence; give [{shown(epsilons)}].")
-    budgets = [check_array_or_real("eps", eps, n_features, low=0.0) for eps in epsilons]
+        raise TypeError(f"{name}={shown(epsilons)} is not a sequence; give [{shown(epsilons)}].")
+    budgets = [check_array_or_real("eps", eps, n_features, low=0.0, hint=hint) for eps in epsilons]
     if not budgets:
-        raise ValueError("epsilons is empty; give at least one budget.")
+        raise ValueError(f"{name} is empty; give at least one budget.")
     return np.stack(np.broadcast_arrays(*budgets))

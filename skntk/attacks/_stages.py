@@ -103,13 +103,17 @@ def _apgd_across(samples: Samples) -> None:
 
 
 def _apgd_toward(samples: Samples, rank: int) -> None:
-    """Toward the class that is nearest but `rank` at the clean samples."""
+    """Toward the class that is nearest but `rank` at the clean samples.
+
+    From a random point: the ascents from the sample raise the margin, which moves toward the
+    nearest class first.
+    """
     own = samples.best.labels
     logits = as_logits(samples.clean[0])
     logits[np.arange(len(own)), own] = -np.inf
     other = np.argsort(-logits, axis=1, kind="stable")[:, rank]
     objective = Objective(TOWARD_CLASS, np.stack([own, other], axis=1), targeted=False)
-    _climb(samples, objective, samples.ball.center, samples.clean)
+    _climb(samples, objective, samples.random(-1))
 
 
 def _square(samples: Samples) -> None:

@@ -94,7 +94,8 @@ class SpectralFeatureDecomposer(
     dual_coef_ : ndarray of shape (n, k)
         Dual coefficients of the sum of all kept features.
     usefulness_, robustness_ : ndarray of shape (p,)
-        Set by `score_features`; NaN for components that were not scored.
+        Set by `score_features`; NaN for components that were not scored. `robustness_` is (p, E)
+        if a list of E budgets was given.
     classes_, X_fit_, kernel_, n_features_in_
         As in `NTKClassifier`.
 

@@ -91,18 +91,19 @@ def _score_cuts(
     clip_values: Any,
 ) -> tuple[NDArray, NDArray]:
     """Accuracy, clean and under FGSM, at each number of features."""
-    return score_machines(
+    clean, robust = score_machines(
         decomposer.kernel_,
         decomposer.X_fit_,
         len(counts),
         lambda chosen: np.stack([dual_coef(decomposer, ranking, r) for r in counts[chosen]]),
         samples.X,
         label_indices(samples.y, decomposer.classes_),
-        eps=eps,
+        budgets=np.asarray(eps)[None],
         norm=norm,
         box=check_clip_values(clip_values, samples.X),
         weights=samples.weights,
     )
+    return clean, robust[:, 0]
 
 
 def dual_coef(decomposer: SpectralFeatureDecomposer, ranking: NDArray, n_features: int) -> NDArray:

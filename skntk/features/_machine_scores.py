@@ -7,7 +7,6 @@ product for its gradient, and one for the Gram block of its adversarial examples
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ def score_machines(
     X: NDArray,
     labels: NDArray,
     *,
-    eps: Any,
+    budgets: NDArray,
     norm: float,
     box: tuple | None,
     weights: NDArray | None = None,
@@ -51,21 +50,24 @@ def score_machines(
         Test samples.
     labels : ndarray of shape (m,)
         Class indices of the test samples.
-    eps, norm, box
-        The ball, as for `make_ball`.
+    budgets : ndarray of shape (E,) or (E, d)
+        Radii of the balls, or their half-axes.
+    norm, box
+        As for `make_ball`.
     weights : ndarray of shape (m,), default=None
         Weights of the test samples. If None, all are 1.
 
     Returns
     -------
-    clean, robust : ndarray of shape (n_machines,)
-        Fraction of the samples, or of their weight, classified correctly, clean and after one
-        FGSM step on the machine's own cross-entropy with the true labels.
+    clean : ndarray of shape (n_machines,)
+        Fraction of the samples, or of their weight, classified correctly.
+    robust : ndarray of shape (n_machines, E)
+        The same after one FGSM step on the machine's own cross-entropy with the true labels.
     """
-    clean, robust = np.zeros(n_machines), np.zeros(n_machines)
+    clean, robust = np.zeros(n_machines), np.zeros((n_machines, len(budgets)))
     weights = np.ones(len(X)) if weights is None else weights
     for rows in _slices(len(X), _SAMPLE_BLOCK):
-        ball = make_ball(norm, X[rows], eps, box)
+        balls = [(eps, make_ball(norm, X[rows], eps, box)) for eps in budgets]
         gram, pullback = kernel.linearize(X[rows], X_fit)
         n_rows = _BLOCK_BYTES // (X.itemsize * max(X_fit.shape))
         for machines in _slices(n_machines, max(1, n_rows // len(gram))):
@@ -74,9 +76,9 @@ def score_machines(
             clean[machines] += (classify(outputs) == labels[rows]) @ weights[rows]
             cotangents = fgsm_cotangents(outputs, labels[rows])
             gradient = pullback(cotangents @ dual.transpose(0, 2, 1))
-            attacked = ball.step(X[rows], gradient, eps)
-            outputs = _outputs(kernel, X_fit, attacked, dual)
-            robust[machines] += (classify(outputs) == labels[rows]) @ weights[rows]
+            for e, (eps, ball) in enumerate(balls):
+                outputs = _outputs(kernel, X_fit, ball.step(X[rows], gradient, eps), dual)
+                robust[machines, e] += (classify(outputs) == labels[rows]) @ weights[rows]
     return clean / weights.sum(), robust / weights.sum()
 
 

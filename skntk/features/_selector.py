@@ -173,7 +173,7 @@ class RobustFeatureSelector(
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         weights = check_sample_weight(sample_weight, X)
         labels = encode_weighted_targets(y, self.class_weight, weights)
-        check_array_or_real("eps", self.eps, X.shape[1], low=0.0)
+        check_array_or_real("eps", self.eps, X.shape[1], low=0.0, hint="The ball is one.")
         check_clip_values(self.clip_values, X)
         progress = FitProgress(self, n_stages=2)
         samples = Samples(X, y)
@@ -301,7 +301,9 @@ class RobustFeatureSelector(
             raise ValueError(f"cv={self.cv!r} is not supported; give a splitter or 'prefit'.")
 
     def _ball(self) -> dict[str, Any]:
-        return {"eps": self.eps, "norm": check_norm(self.norm), "clip_values": self.clip_values}
+        # A list is the half-axes of one ball here, of which `score_features` makes several balls.
+        eps = np.asarray(self.eps) if np.ndim(self.eps) else self.eps
+        return {"eps": eps, "norm": check_norm(self.norm), "clip_values": self.clip_values}
 
     def _decompose(
         self, samples: Samples, kept: NDArray | None, n_samples: int, progress: FitProgress

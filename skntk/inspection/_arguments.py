@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ..attacks import NTKAttack
+from ..attacks._free_attack import check_free_attack
 from ..features._components import check_components
-from ..metrics._robustness import check_free_attack
 
 __all__ = [
     "as_numbers",

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._utils.frames import framed_like
+from .._utils.showing import shown
 from .._utils.validation import check_integer, check_option
+from ..attacks import NTKAttack
 from ..features._components import check_components, useful_features
 from ._arguments import as_numbers, check_length
 from ._base import Display, single_axes
@@ -93,10 +95,11 @@ class RobustnessUsefulnessDisplay(Display):
         X: ArrayLike,
         y: ArrayLike,
         *,
-        eps: Any,
+        eps: Any = None,
         norm: float = np.inf,
         clip_values: Any = (0.0, 1.0),
         components: ArrayLike | None = None,
+        attack: NTKAttack | None = None,
         label: Any = None,
         marked: ArrayLike | None = None,
         boxes: bool = False,
@@ -113,8 +116,8 @@ class RobustnessUsefulnessDisplay(Display):
             Held-out samples.
         y : array-like of shape (m,)
             True labels.
-        eps, norm, clip_values, components
-            As in `SpectralFeatureDecomposer.score_features`.
+        eps, norm, clip_values, components, attack
+            As in `SpectralFeatureDecomposer.score_features`; one budget.
         label : label, default=None
             Class on whose samples alone the features are scored, the "class acc" of Fig. 4: which
             features are useful for it. Chance is then a guess at random, 1 / n_classes.
@@ -131,6 +134,8 @@ class RobustnessUsefulnessDisplay(Display):
         -------
         display : RobustnessUsefulnessDisplay
         """
+        if isinstance(eps, list | tuple):
+            raise TypeError(f"eps={shown(eps)} is several budgets; a picture has one.")
         labels = np.asarray(y)
         _, counts = np.unique(labels, return_counts=True)
         chance = counts.max() / counts.sum()
@@ -147,6 +152,7 @@ class RobustnessUsefulnessDisplay(Display):
             norm=norm,
             clip_values=clip_values,
             components=components,
+            attack=attack,
         )
         if name is None and isinstance(decomposer.kernel, str):
             name = decomposer.kernel

@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 from sklearn.metrics import accuracy_score, r2_score
 
 from .._utils.frames import framed_like
-from .._utils.showing import shown
 from .._utils.targets import as_columns, classify
 from ..attacks import NTKAttack
 from ..attacks._black_box import check_classifies, regresses
+from ..attacks._free_attack import attack_on, check_attack
 
 __all__ = [
-    "attack_on",
-    "check_free_attack",
     "make_robust_scorer",
     "predict_labels",
     "robust_accuracy_score",
@@ -149,13 +146,13 @@ def make_robust_scorer(attack: NTKAttack) -> Callable[[Any, ArrayLike, ArrayLike
     >>> from skntk.metrics import make_robust_scorer
     >>> scoring = {"clean": "accuracy", "robust": make_robust_scorer(NTKAttack(None, eps=0.1))}
     """
-    _check_attack(attack)
+    check_attack(attack)
     return _RobustScorer(attack)
 
 
 def _examples(estimator: Any, X: ArrayLike, y: ArrayLike, attack: NTKAttack) -> Any:
     """Adversarial examples in the form of `X`, made from the attack's estimator or else this."""
-    _check_attack(attack)
+    check_attack(attack)
     if attack.targeted:
         raise ValueError(
             "targeted=True makes y the targets; a robust score needs the true labels or values. "
@@ -185,23 +182,3 @@ class _RobustScorer:
 
     def __repr__(self) -> str:
         return f"make_robust_scorer({self.attack!r})"
-
-
-def _check_attack(attack: Any) -> None:
-    if not isinstance(attack, NTKAttack):
-        raise TypeError(f"attack={shown(attack)} is not an attack; give NTKAttack(None, ...).")
-
-
-def check_free_attack(attack: Any) -> None:
-    """Raise unless `attack` can be made on whichever estimators are attacked with it."""
-    _check_attack(attack)
-    if attack.estimator is not None or attack.targeted:
-        raise ValueError(
-            "attack has an estimator of its own, or is targeted; give NTKAttack(None, ...), which "
-            "is made on each estimator in turn."
-        )
-
-
-def attack_on(attack: NTKAttack, estimator: Any) -> NTKAttack:
-    """Return the same attack on another estimator, which is not cloned."""
-    return clone(attack).set_params(estimator=estimator)

@@ -71,13 +71,17 @@ def one_at_a_time(kernel, X_fit, duals, X, labels, eps, norm, box):
 def test_equals_one_machine_at_a_time(kernel, k, eps, norm, box):
     X_fit, X, labels = uniform(11, D), uniform(15, D, seed=1), np.arange(15) % max(2, k)
     duals = machines_on(kernel, X_fit, 6, k)
+    budgets = np.stack([eps, 2 * np.asarray(eps)])
     clean, robust = score_machines(
-        kernel, X_fit, 6, lambda q: duals[q], X, labels, eps=eps, norm=norm, box=box
+        kernel, X_fit, 6, lambda q: duals[q], X, labels, budgets=budgets, norm=norm, box=box
     )
-    expected = one_at_a_time(kernel, X_fit, duals, X, labels, eps, norm, box)
-    assert_allclose(clean, expected[0], atol=1e-12)
-    assert_allclose(robust, expected[1], atol=1e-12)
-    assert (robust < clean).any()
+    assert robust.shape == (6, 2)
+    for e, budget in enumerate(budgets):
+        expected = one_at_a_time(kernel, X_fit, duals, X, labels, budget, norm, box)
+        assert_allclose(clean, expected[0], atol=1e-12)
+        assert_allclose(robust[:, e], expected[1], atol=1e-12)
+    assert (robust[:, 0] < clean).any()
+    assert (robust[:, 1] < robust[:, 0]).any()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -92,7 +96,7 @@ def test_blocks_do_not_matter(dtype, monkeypatch):
         return duals[machines]
 
     def scores():
-        options = {"eps": 0.1, "norm": np.inf, "box": None}
+        options = {"budgets": np.array([0.1]), "norm": np.inf, "box": None}
         return score_machines(kernel, X_fit, 6, coefficients, X, labels, **options)
 
     whole = scores()
@@ -101,7 +105,8 @@ def test_blocks_do_not_matter(dtype, monkeypatch):
         monkeypatch.setattr(skntk.features._machine_scores, "_SAMPLE_BLOCK", sample_block)
         monkeypatch.setattr(skntk.features._machine_scores, "_BLOCK_BYTES", block_bytes)
         del seen[:]
-        assert_array_equal(scores(), whole)
+        for part, of_whole in zip(scores(), whole, strict=True):
+            assert_array_equal(part, of_whole)
         n_blocks = -(-15 // sample_block)
         assert sum(len(block) for block in seen) == 6 * n_blocks
         n_rows = block_bytes // (11 * np.dtype(dtype).itemsize)
@@ -112,16 +117,18 @@ def test_blocks_do_not_matter(dtype, monkeypatch):
 def test_confident_machines_are_attacked_too():
     # A sigmoid of 800 is 1 to the last bit: the gradient of the loss is 0, its sign is not.
     X_fit, X, labels = uniform(11, D), uniform(15, D, seed=1), np.arange(15) % 2
-    kernel, options = FullyConnectedNTK(1), {"eps": 0.3, "norm": np.inf, "box": None}
+    kernel = FullyConnectedNTK(1)
+    options = {"budgets": np.array([0.3]), "norm": np.inf, "box": None}
     scores = []
     for scale in (1e-6, 1.0, 1e6):
         duals = machines_on(kernel, X_fit, 4, 1, scale)
         scores.append(
             score_machines(kernel, X_fit, 4, lambda q, d=duals: d[q], X, labels, **options)
         )
-    assert_array_equal(scores[0], scores[1])
-    assert_array_equal(scores[0], scores[2])
-    assert (scores[0][1] < scores[0][0]).all()
+    for other in scores[1:]:
+        assert_array_equal(scores[0][0], other[0])
+        assert_array_equal(scores[0][1], other[1])
+    assert (scores[0][1][:, 0] < scores[0][0]).all()
 
 
 @pytest.mark.parametrize("k", [1, 4])
