@@ -103,7 +103,7 @@ class NTKAttack(BaseEstimator):
     clip_values : tuple of two floats or arrays of shape (d,), or None, default=(0.0, 1.0)
         Lowest and highest value of a feature. None: no box.
     batch_size : int, default=None
-        Samples attacked at a time; None is 256. It does not change the result.
+        Samples attacked at a time; None is 256. Results do not depend on it, up to rounding.
     n_jobs : int, default=None
         Number of joblib workers that share the batches, on any backend of
         ``joblib.parallel_config``. None is 1, unless that sets another number. Results do not

@@ -241,12 +241,9 @@ def test_float32_and_batches(method):
     assert found.dtype == np.float32
     expected = attack(network(kernel="fc1"), method=method)
     whole = expected.generate(Z, TRUTH[:, 0])
-    assert_array_equal(
-        clone(expected)
-        .set_params(estimator=expected.estimator, batch_size=5)
-        .generate(Z, TRUTH[:, 0]),
-        whole,
-    )
+    batches = clone(expected).set_params(estimator=expected.estimator, batch_size=5)
+    # A BLAS may add in another order for five rows than for twelve.
+    assert_allclose(batches.generate(Z, TRUTH[:, 0]), whole, rtol=0, atol=1e-13)
 
 
 class Lying(Curved):

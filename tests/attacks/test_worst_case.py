@@ -171,6 +171,18 @@ def test_a_planted_example_is_always_found(norm):
     assert found == 100
 
 
+def test_classes_are_approached_from_random_points(digits):
+    """A sample from which no ascent gets to the examples that are there."""
+    X, y = (array[digits[1] < 3] for array in digits)
+    clf = NTKClassifier("fc5").fit(X[:200], y[:200])
+    x, label = X[-7], y[-7]
+    again = np.repeat(x[None], 20, axis=0)
+    report = worst_case(clf, again, np.repeat(label, 20), eps=0.15, n_queries=1).report
+    assert report.n_misclassified == 0
+    assert report.n_broken["fgsm"] == 0
+    assert report.n_broken["apgd-targeted"] >= 10  # from the sample itself: none
+
+
 def test_a_target_is_reached_as_by_its_parts(digits, machine):
     X = digits[0][600:640]
     targets = (machine.predict(X) + 1) % 10
