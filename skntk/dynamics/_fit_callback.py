@@ -27,7 +27,7 @@ class FitCallbackMixin:
     _writing: ExitStack
     _framed: Callable[[NDArray], Any]
     _check_can_record: Callable[[], None]
-    _record: Callable[[int, int, str, Callable[[], NDArray]], None]
+    _record: Callable[[int, int, str, Any, Callable[[], NDArray]], None]
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Check, before training, that the batch fits the network."""
@@ -79,7 +79,8 @@ class FitCallbackMixin:
             return estimator.empirical_ntk(X)
 
         network = hash_of(*as_leaves((*weights, estimator.anchor_)), repr(adversary))
-        self._record(int(estimator.n_epochs_), n_outputs, network, kernel)
+        trees = {"params": weights[0], "constants": weights[1], "anchor": estimator.anchor_}
+        self._record(int(estimator.n_epochs_), n_outputs, network, trees, kernel)
 
     def _adversary_of(self, estimator: Any) -> AdversarialTraining | None:
         return self.adversary or getattr(estimator, "adversary", None)

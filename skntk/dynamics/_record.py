@@ -70,10 +70,16 @@ class KernelRecord:
         """Digest of the network whose kernel was recorded at a step."""
         return self._summaries[step].network
 
-    def add(self, step: int, kernel: NDArray, network: str) -> None:
-        """Store a kernel together with a digest of its network."""
+    def add(
+        self,
+        step: int,
+        kernel: NDArray,
+        network: str,
+        weights: dict[str, list[NDArray]] | None = None,
+    ) -> None:
+        """Store a kernel together with a digest of its network, and with its weights if given."""
         values, vectors = top_eigenpairs(kernel.astype(np.float64, copy=False), max(self.top))
-        checkpoint = Checkpoint(kernel, values, vectors, network)
+        checkpoint = Checkpoint(kernel, values, vectors, network, weights)
         with self.store.writing():
             self.store.save(step, checkpoint)
         for name in ("_distances", "_top_distances"):
@@ -88,9 +94,27 @@ class KernelRecord:
         KeyError
             If the step was not recorded.
         """
+        return self._load(step).kernel.copy()
+
+    def weights(self, step: int) -> dict[str, list[NDArray]]:
+        """Copies of the weights of the network at a recorded step.
+
+        Raises
+        ------
+        KeyError
+            If the step was not recorded.
+        ValueError
+            If it was recorded without them.
+        """
+        weights = self._load(step).weights
+        if weights is None:
+            raise ValueError("Weights were not kept; record with keep_params=True.")
+        return {name: [leaf.copy() for leaf in leaves] for name, leaves in weights.items()}
+
+    def _load(self, step: int) -> Checkpoint:
         if step not in self:
             raise KeyError(f"step={step!r} was not recorded; steps_ are {self.steps_.tolist()}.")
-        return self.store.load(step).kernel.copy()
+        return self.store.load(step)
 
     @property
     def steps_(self) -> NDArray:

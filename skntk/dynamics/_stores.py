@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from .._utils.snapshots import SnapshotError, SnapshotStore
+from ..networks._stored import leaves_named, named
 
 __all__ = ["Checkpoint", "DirectoryStore", "KernelStore", "MemoryStore"]
 
@@ -18,12 +19,16 @@ _STEP_NAME = re.compile(r"step-[0-9]{10,}")
 
 
 class Checkpoint(NamedTuple):
-    """A kernel, its top eigenpairs, and a digest of its network."""
+    """A kernel, its top eigenpairs, and a digest of its network, or its weights as well.
+
+    The weights are lists of arrays as `stored` gives them: "params", "constants" and "anchor".
+    """
 
     kernel: NDArray
     eigenvalues: NDArray
     eigenvectors: NDArray
     network: str
+    weights: dict[str, list[NDArray]] | None = None
 
 
 class KernelStore(Protocol):
@@ -83,7 +88,13 @@ class DirectoryStore:
     def save(self, step: int, checkpoint: Checkpoint) -> None:
         """Write a checkpoint."""
         arrays = checkpoint._asdict()
-        self._snapshots.save(_name(step), arrays, network=arrays.pop("network"))
+        weights = arrays.pop("weights")
+        facts = {"network": arrays.pop("network")}
+        if weights is not None:
+            facts["weights"] = list(weights)
+            for name, leaves in weights.items():
+                arrays |= named(name, leaves)
+        self._snapshots.save(_name(step), arrays, **facts)
 
     def load(self, step: int) -> Checkpoint:
         """Read the checkpoint of a step."""
@@ -107,6 +118,10 @@ def _name(step: int) -> str:
 
 def _checkpoint(arrays: dict[str, NDArray], facts: dict[str, Any]) -> Checkpoint:
     try:
-        return Checkpoint(**arrays, network=facts["network"])
+        weights = None
+        if "weights" in facts:
+            weights = {name: leaves_named(name, arrays) for name in facts["weights"]}
+        kernel = {name: arrays[name] for name in ("kernel", "eigenvalues", "eigenvectors")}
+        return Checkpoint(**kernel, network=facts["network"], weights=weights)
     except (TypeError, KeyError) as error:
         raise SnapshotError(f"A checkpoint does not contain a kernel: {error}.") from error

@@ -29,6 +29,7 @@ from ..networks._function import (
 )
 from ..networks._given_parameters import refuse_untrainable
 from ._fit_callback import FitCallbackMixin
+from ._kept_weights import KeptWeightsMixin
 from ._record import KernelRecord
 from ._stores import DirectoryStore, KernelStore, MemoryStore
 
@@ -43,7 +44,7 @@ def _result(name: str) -> property:
     return property(attrgetter(f"_recorded.{name}"), doc=getattr(KernelRecord, name).__doc__)
 
 
-class KernelDynamicsTracker(FitCallbackMixin):
+class KernelDynamicsTracker(FitCallbackMixin, KeptWeightsMixin):
     r"""Record the tangent kernel of a network through its training (Sec. 5, App. E).
 
     The kernel is the empirical one on a fixed reference batch, between all N inputs and k
@@ -75,6 +76,9 @@ class KernelDynamicsTracker(FitCallbackMixin):
         Whether a directory that already holds checkpoints may be used. Training is then repeated,
         unless the network resumes from a `checkpoint` of its own. Networks that were recorded are
         compared with the new ones, and their kernels are not computed again.
+    keep_params : bool, default=False
+        Whether the weights of the network are kept with every kernel, for `at_step` and
+        `params_at`.
 
     Attributes
     ----------
@@ -136,6 +140,7 @@ class KernelDynamicsTracker(FitCallbackMixin):
         top: tuple[int, ...] = (10, 20),
         directory: Any = None,
         resume: bool = False,
+        keep_params: bool = False,
     ):
         # A copy, so that the caller cannot change the batch.
         options: Any = {"order": "C", "copy": True, "allow_nd": True, "input_name": "X"}
@@ -154,6 +159,8 @@ class KernelDynamicsTracker(FitCallbackMixin):
             self._check_adversary(adversary)
         self.top = _check_top(top)
         check_boolean("resume", resume)
+        check_boolean("keep_params", keep_params)
+        self.keep_params = keep_params
         # The names of features are kept, since scikit-learn compares them.
         frame: Any = X
         self._framed = partial(framed_like, frame[:0] if hasattr(X, "columns") else None)
@@ -189,6 +196,7 @@ class KernelDynamicsTracker(FitCallbackMixin):
             raise SnapshotError(f"{str(directory)!r} holds no checkpoints of this version.")
         tracker = cls.__new__(cls)
         tracker.X = tracker.y = tracker.adversary = None
+        tracker.keep_params = settings.get("keep_params", False)
         try:
             tracker.n_samples = check_integer("n_samples", settings["n_samples"], low=1)
             labels = settings["labels"]
@@ -244,7 +252,7 @@ class KernelDynamicsTracker(FitCallbackMixin):
         # Flax's TrainState counts its steps in an array.
         step = check_integer("step", step.item() if hasattr(step, "item") else step, low=0)
         refuse_untrainable(params)
-        params = as_numpy(params, self.X.dtype)
+        given, params = params, as_numpy(params, self.X.dtype)
         leaves = as_leaves(params)
         network = FunctionNetwork(apply_fn, self.X.shape[1:])
         X = self.X.reshape(len(self.X), -1)
@@ -256,7 +264,8 @@ class KernelDynamicsTracker(FitCallbackMixin):
             attacked = X if self.adversary is None else attack(self.adversary)
             return tangent_gram(network, params, {}, attacked)
 
-        self._record(step, n_outputs, hash_of(*leaves, repr(self.adversary)), kernel)
+        digest = hash_of(*leaves, repr(self.adversary))
+        self._record(step, n_outputs, digest, {"params": given}, kernel)
 
     def _attacked(
         self, network: Any, params: Any, n_outputs: int, adversary: AdversarialTraining
@@ -274,7 +283,12 @@ class KernelDynamicsTracker(FitCallbackMixin):
             return np.asarray(attack(network, n_classes, adversary, state, X, y))
 
     def _record(
-        self, step: int, n_outputs: int, network: str, kernel: Callable[[], NDArray]
+        self,
+        step: int,
+        n_outputs: int,
+        network: str,
+        trees: dict[str, Any],
+        kernel: Callable[[], NDArray],
     ) -> None:
         """Record a kernel unless the step was recorded; `network` is a digest of the network."""
         if step in self._recorded:
@@ -296,7 +310,7 @@ class KernelDynamicsTracker(FitCallbackMixin):
                 f"The kernel at step {step} holds NaN or infinity; lower the learning rate if "
                 "training diverged."
             )
-        self._recorded.add(step, K, network)
+        self._recorded.add(step, K, network, self._kept(trees))
 
     def _check_can_record(self) -> None:
         if self.X is None:
@@ -321,6 +335,7 @@ class KernelDynamicsTracker(FitCallbackMixin):
             "every": self.every,
             "adversary": repr(self.adversary),
             "top": list(self.top),
+            **({"keep_params": True} if self.keep_params else {}),  # older directories lack it
         }
 
 

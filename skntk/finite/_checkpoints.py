@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .._utils.keys import is_of_library, value_key
 from .._utils.snapshots import SnapshotError, SnapshotStore, hash_of
 from .._utils.validation import check_boolean
+from ..networks._stored import leaves_named, named, stored, tree_like
 
 __all__ = ["CheckpointMixin"]
 
@@ -102,9 +103,7 @@ class CheckpointMixin:
             return
         arrays = {f"history {name}": values for name, values in self.history_.items()}
         for name in _TREES:
-            tree = getattr(self, name)
-            for k, leaf in enumerate([] if tree is None else jax.tree.leaves(tree)):
-                arrays[f"{name} {k}"] = _encoded(leaf)
+            arrays |= named(name, stored(getattr(self, name)))
         random = self._random.get_state(legacy=False)
         state = random.pop("state")
         arrays["random"] = state.pop("key")
@@ -128,20 +127,16 @@ class CheckpointMixin:
                 return
 
     def _put_back(self, n_epochs: int, arrays: dict[str, NDArray], facts: dict[str, Any]) -> None:
-        trees = {}
-        for name, like in _TREES.items():
-            leaves, structure = jax.tree.flatten(getattr(self, like))
-            stored = [arrays[f"{name} {k}"] for k in range(len(leaves)) if f"{name} {k}" in arrays]
-            if name in facts["absent"]:
-                trees[name] = None
-            elif len(stored) != len(leaves):
+        trees = dict.fromkeys(_TREES)
+        for name in _TREES.keys() - facts["absent"]:
+            like = getattr(self, _TREES[name])
+            try:
+                trees[name] = tree_like(like, leaves_named(name, arrays))
+            except ValueError as error:
                 raise SnapshotError(
                     f"The checkpoint of epoch {n_epochs} belongs to a network with a different "
                     f"{name}; use the same module and optimizer, or another directory."
-                )
-            else:
-                decoded = map(_decoded, stored, leaves)
-                trees[name] = jax.tree.unflatten(structure, decoded)
+                ) from error
         self.__dict__.update(trees)
         prefix = "history "
         found = (key for key in arrays if key.startswith(prefix))
@@ -179,24 +174,3 @@ def _content(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # it is still empty
         return None
-
-
-def _encoded(leaf: Any) -> NDArray:
-    """Array of a dtype that NumPy saves without pickling."""
-    if _is_key(leaf):
-        return np.asarray(jax.random.key_data(leaf))
-    array = np.asarray(leaf)
-    if array.dtype.kind in "biufc":
-        return array
-    return array.view(f"u{array.dtype.itemsize}")  # such as bfloat16
-
-
-def _decoded(array: NDArray, like: Any) -> Any:
-    if _is_key(like):
-        return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=jax.random.key_impl(like))
-    dtype = np.asarray(like).dtype
-    return array if dtype == array.dtype or dtype.kind in "biufc" else array.view(dtype)
-
-
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -35,6 +36,10 @@ class InitialStateMixin:
     centered: Any
     random_state: Any
     n_epochs_: int
+    history_: dict[str, NDArray]
+    classes_: NDArray
+    origin_: Any
+    _origin_constants: Any
     _split_seed: int | None
     _network: Network
     _random: np.random.RandomState
@@ -71,6 +76,17 @@ class InitialStateMixin:
         names = ("module", "input_shape", "centered")
         self._fitted_with = {name: getattr(self, name) for name in names}
         self._optimizer = self._optimizer_state = None
+
+    def _at_epoch(self, n_epochs: int, params: Any, constants: Any, anchor: Any) -> Self:
+        """Copy of the fitted network as it was after an earlier epoch."""
+        other = copy.copy(self)
+        other._begin(self._network, params, constants, self.classes_, copy.deepcopy(self._random))
+        other.origin_, other._origin_constants = self.origin_, self._origin_constants
+        other.anchor_, other.n_epochs_ = anchor, n_epochs
+        other.history_ = {name: values[:n_epochs] for name, values in self.history_.items()}
+        for name in ("best_epoch_", "best_validation_score_"):
+            other.__dict__.pop(name, None)
+        return other
 
     def _resume(self, dtype: np.dtype) -> None:
         """Continue from the last fit, in the precision of the data."""
