@@ -13,15 +13,15 @@ from .._utils.validation import check_integer
 __all__ = ["check_components", "check_n_components", "useful_features"]
 
 
-def check_n_components(n_components: Any, n_samples: int) -> None:
-    """Raise unless `n_components` is None or an integer from 1 to `n_samples`."""
+def check_n_components(n_components: Any, n_features: int) -> None:
+    """Raise unless `n_components` is None or an integer from 1 to `n_features`."""
     if n_components is None:
         return
     check_integer("n_components", n_components, low=1)
-    if n_components > n_samples:
+    if n_components > n_features:
         raise ValueError(
-            f"n_components={n_components} is more than the n_samples={n_samples} features "
-            "there are; give at most n_samples, or None."
+            f"n_components={n_components} is more than the {n_features} features there are; give "
+            f"at most {n_features}, or None."
         )
 
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils.fit_progress import FitProgress
 from .._utils.targets import one_hot_or_sign
 from .._utils.validation import (
+    check_boolean,
     check_option,
     check_real,
     check_ridge,
@@ -23,7 +24,6 @@ from .._utils.warnings import warn_user
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..infinite._training_spectrum import training_spectrum
 from ..kernels import NeuralTangentKernel
-from ..kernels._gram import row_blocks
 from ..kernels._resolve import kernel_for
 from ..solvers import Spectrum, Weighting, ill_conditioned
 from ._components import check_n_components
@@ -82,14 +82,18 @@ class SpectralFeatureDecomposer(
         Gradient-flow time, as of `NTKClassifier`.
     alpha : float, default=0.0
         Ridge added to the eigenvalues.
+    multi_output : bool, default=False
+        Whether to decompose the kernel between all outputs, of shape (n k, n k), as of
+        `NTKClassifier`. Up to n k features then mix the outputs (Eq. 37-40).
 
     Attributes
     ----------
     eigenvalues_ : ndarray of shape (p,)
         Eigenvalues, largest first; exactly 0 where they are below rounding error.
-    eigenvectors_ : ndarray of shape (n, p)
-        Eigenvectors in columns, with a row for each sample of positive weight; signs are arbitrary.
-    feature_coef_ : ndarray of shape (p, k)
+    eigenvectors_ : ndarray of shape (n, p), or (n k, p) with `multi_output`
+        Eigenvectors in columns, with a row for each sample of positive weight, or for each sample
+        and output; signs are arbitrary.
+    feature_coef_ : ndarray of shape (p, k), or (p, 1) with `multi_output`
         :math:`\phi_t(\lambda_i + \alpha) v_i^T S Y`: what each feature adds to each output.
     dual_coef_ : ndarray of shape (n, k)
         Dual coefficients of the sum of all kept features.
@@ -129,6 +133,7 @@ class SpectralFeatureDecomposer(
         class_weight: Any = None,
         time: float = np.inf,
         alpha: float = 0.0,
+        multi_output: bool = False,
     ) -> None:
         self.kernel = kernel
         self.n_components = n_components
@@ -138,6 +143,7 @@ class SpectralFeatureDecomposer(
         self.class_weight = class_weight
         self.time = time
         self.alpha = alpha
+        self.multi_output = multi_output
 
     @with_callbacks
     def fit(
@@ -172,6 +178,7 @@ class SpectralFeatureDecomposer(
         check_option("eigen_solver", self.eigen_solver, ("auto", "dense", "arpack"))
         check_class_weight(self.class_weight)
         check_real("time", self.time, low=0.0, allow_inf=True)
+        check_boolean("multi_output", self.multi_output)
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_ridge(self.alpha, X.dtype)
@@ -179,16 +186,20 @@ class SpectralFeatureDecomposer(
         self.classes_, indices, weights, kept = encode_weighted_targets(
             y, self.class_weight, weights
         )
-        check_n_components(self.n_components, len(indices))
         self.kernel_ = kernel_for(clone(self.kernel, safe=False), X)
+        self._check_outputs(X)
         # A copy: cached decompositions outlive the caller's array.
         self.X_fit_ = X.copy() if kept is None else X[kept]
-        weighting = Weighting.from_weights(weights, X.dtype)
+        expansion = self._expansion()
+        targets = expansion.rows(one_hot_or_sign(indices, len(self.classes_), X.dtype))
+        check_n_components(self.n_components, len(targets))
+        weighting = Weighting.from_weights(weights, X.dtype, len(targets) // len(self.X_fit_))
         progress = FitProgress(self, n_stages=2)
         spectrum = training_spectrum(
-            self._expansion(),
+            expansion,
             self.X_fit_,
             self.n_components,
+            n_rows=len(targets),
             what="Decomposing a Gram matrix",
             remedy="use fewer samples, float32 input, or n_components",
             n_jobs=self.n_jobs,
@@ -197,7 +208,6 @@ class SpectralFeatureDecomposer(
             solver=self.eigen_solver,
             random_state=self.random_state,
         )
-        targets = one_hot_or_sign(indices, len(self.classes_), X.dtype)
         self._set_features(spectrum, weighting, targets)
         progress.finish()
         if not spectrum.hides_rounding(self.time, self.alpha):
@@ -215,7 +225,12 @@ class SpectralFeatureDecomposer(
         self._dual_vectors = weighting.vectors(self.eigenvectors_)
         phi = spectrum.filter(self.time, self.alpha)[:p, None]
         self.feature_coef_ = phi * (self._dual_vectors.T @ targets)
-        self.dual_coef_ = self._dual_vectors @ self.feature_coef_
+        self.dual_coef_ = self._sum_of_features(slice(None))
+
+    def _sum_of_features(self, components: Any) -> NDArray:
+        """Dual coefficients (n, k) of the sum of some features."""
+        coefficients = self._dual_vectors[:, components] @ self.feature_coef_[components]
+        return coefficients.reshape(len(self.X_fit_), -1)
 
     def feature_outputs(self, X: ArrayLike) -> NDArray:
         """Outputs of every kept feature (Eq. 9).
@@ -233,11 +248,8 @@ class SpectralFeatureDecomposer(
         return self._feature_outputs(self._validate_inputs(X))
 
     def _feature_outputs(self, X: NDArray) -> NDArray:
-        projections = [
-            self.kernel_(X[rows], self.X_fit_) @ self._dual_vectors
-            for rows in row_blocks(len(X), len(self.X_fit_), X.itemsize)
-        ]
-        return np.concatenate(projections)[:, :, None] * self.feature_coef_
+        projections = self._expansion().project(X, self.X_fit_, self._dual_vectors)
+        return projections * self.feature_coef_
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Outputs of every kept feature as columns.
@@ -271,7 +283,7 @@ class SpectralFeatureDecomposer(
         """
         check_is_fitted(self, "dual_coef_")
         names = [f"ntk{i}" for i in range(len(self.eigenvalues_))]
-        if self.feature_coef_.shape[1] > 1:
+        if self.dual_coef_.shape[1] > 1:
             names = [f"{name}_{label}" for name in names for label in self.classes_]
         return np.asarray(names, dtype=object)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ from sklearn.utils import Bunch, check_consistent_length
 
 from .._utils.memory import check_memory
 from .._utils.targets import label_indices
-from ..infinite._expansion import Pairs
 from ..infinite._kernel_machine import KernelClassifierMixin
+from ..kernels._base import Pullback
 from ..kernels._gram import row_blocks
 from ._components import check_components
-from ._machine_scores import cross_entropy_gradient, gradient_shares
+from ._machine_scores import cross_entropy_gradient, gradient_shares, projection_cotangents
 
 __all__ = ["FeatureGradientsMixin"]
 
@@ -42,16 +43,16 @@ class FeatureGradientsMixin(KernelClassifierMixin):
         gradient : ndarray of shape (m, d)
         """
         X = self._validate_inputs(X)
-        shape = (len(X), *self.feature_coef_.shape)
+        shape = (len(X), len(self.feature_coef_), self.dual_coef_.shape[1])
         c = np.asarray(cotangents, X.dtype)
         if c.size != np.prod(shape) or len(c) != len(X):
             raise ValueError(
                 f"cotangents have shape {c.shape}; give one weight for each of the "
                 f"{np.prod(shape[1:])} columns of transform, for {len(X)} samples."
             )
-        weights = np.einsum("mpk,pk->mp", c.reshape(shape), self.feature_coef_)
-        duals = self._dual_vectors.astype(X.dtype, copy=False)
-        return Pairs(self.kernel_).input_vjp(X, self.X_fit_, duals, weights)
+        weights = projection_cotangents(c.reshape(shape), self.feature_coef_)
+        vectors = self._dual_vectors.astype(X.dtype, copy=False)
+        return self._expansion().project_vjp(X, self.X_fit_, vectors, weights)
 
     def feature_gradients(
         self, X: ArrayLike, components: ArrayLike | None = None, output: Any = None
@@ -65,9 +66,9 @@ class FeatureGradientsMixin(KernelClassifierMixin):
         components : array-like of int, default=None
             Indices of features. If None, all kept features.
         output : label, default=None
-            Class whose output is differentiated. If None, each feature's largest output.
-            All outputs of a feature have the same gradient up to a factor, and two classes
-            share one output.
+            Class whose output is differentiated. If None, each feature's largest output on the
+            training samples, up to its norm in the kernel. All outputs of a feature have the same
+            gradient up to a factor, unless `multi_output`, and two classes share one output.
 
         Returns
         -------
@@ -76,13 +77,17 @@ class FeatureGradientsMixin(KernelClassifierMixin):
         X = self._validate_inputs(X)
         chosen = check_components(components, len(self.feature_coef_))
         coefficients = self.feature_coef_[chosen]
-        columns = np.abs(coefficients).argmax(axis=1)
+        columns = self._strengths(chosen).argmax(axis=1)
+        k = self.dual_coef_.shape[1]
         if output is not None:
             # Two classes share a column.
-            columns[:] = label_indices([output], self.classes_)[0] % coefficients.shape[1]
-        scale = np.take_along_axis(coefficients, columns[:, None], axis=1)[:, 0]
-        weights = np.broadcast_to(scale, (len(X), len(chosen)))
-        return self._weighted_gradients(X, chosen, weights)
+            columns[:] = label_indices([output], self.classes_)[0] % k
+        cotangents = np.broadcast_to(np.eye(k, dtype=X.dtype)[columns], (len(X), len(chosen), k))
+        weights = projection_cotangents(cotangents, coefficients.astype(X.dtype, copy=False))
+        gradients = np.empty((len(X), len(chosen), X.shape[1]), X.dtype)
+        for rows, _, pullback in self._linearized(X, chosen):
+            gradients[rows] = pullback(weights[rows])
+        return gradients
 
     def decompose_gradient(self, X: ArrayLike, y: ArrayLike) -> Bunch:
         r"""Loss gradient as a sum over features (Eq. 10, 45, 46).
@@ -102,40 +107,52 @@ class FeatureGradientsMixin(KernelClassifierMixin):
             sum, the gradient of the cross-entropy of all kept features; ``gradients`` (m, p, d),
             of each feature's own cross-entropy; and ``alpha`` (m, p), the :math:`\alpha_i` of
             Eq. 46: a part is alpha times a gradient. With more than two classes, alpha is 0 for a
-            feature whose own gradient vanishes.
+            feature whose own gradient vanishes; with `multi_output` it is None, as the parts then
+            are no multiples of the gradients.
         """
         X = self._validate_inputs(X)
         labels = label_indices(y, self.classes_)
         check_consistent_length(X, labels)
-        gram, pullback = self.kernel_.linearize(X, self.X_fit_)
-        residual = cross_entropy_gradient(gram @ self.dual_coef_, labels)
-        weights, own, alpha = gradient_shares(
-            residual, gram @ self._dual_vectors, self.feature_coef_, labels
-        )
-        parts = self._weighted_gradients(X, slice(None), np.ones_like(weights), n_arrays=2)
-        gradients = parts * own[:, :, None]
-        parts *= weights[:, :, None]
-        total = pullback(residual @ self.dual_coef_.T)
-        return Bunch(parts=parts, total=total, alpha=alpha.astype(X.dtype), gradients=gradients)
+        shape = (len(X), len(self.feature_coef_), X.shape[1])
+        coefficients = self.feature_coef_.astype(X.dtype, copy=False)
+        parts, gradients, alphas = np.empty(shape, X.dtype), np.empty(shape, X.dtype), []
+        for rows, projections, pullback in self._linearized(X, slice(None), n_arrays=2):
+            outputs = (projections * coefficients).sum(axis=1)
+            residual = cross_entropy_gradient(outputs, labels[rows])
+            weights, own, alpha = gradient_shares(residual, projections, coefficients, labels[rows])
+            if alpha is None:
+                parts[rows], gradients[rows] = pullback(weights), pullback(own)
+            else:  # multiples of one gradient
+                gradients[rows] = pullback(np.ones_like(own))
+                parts[rows] = gradients[rows] * weights
+                gradients[rows] *= own
+                alphas.append(alpha.astype(X.dtype))
+        alpha = np.concatenate(alphas) if alphas else None
+        return Bunch(parts=parts, total=parts.sum(axis=1), alpha=alpha, gradients=gradients)
 
-    def _weighted_gradients(
-        self, X: NDArray, components: Any, weights: NDArray, *, n_arrays: int = 1
-    ) -> NDArray:
-        """Gradients (m, p, d) of Theta(x, X) S v_i, times weights (m, p).
+    def _strengths(self, components: NDArray) -> NDArray:
+        """Sizes (p, k) of the outputs of features, up to a factor for each feature."""
+        coefficients = np.abs(self.feature_coef_[components])
+        if coefficients.shape[1] == self.dual_coef_.shape[1]:
+            return coefficients
+        vectors = self._dual_vectors[:, components].T
+        return np.linalg.norm(vectors.reshape(len(vectors), len(self.X_fit_), -1), axis=1)
 
-        `n_arrays` of their size must fit into memory.
+    def _linearized(
+        self, X: NDArray, components: Any, *, n_arrays: int = 1
+    ) -> Iterator[tuple[slice, NDArray, Pullback]]:
+        """Rows of `X`, their projections Theta(x, X) S v_i, and the pullback of these.
+
+        `n_arrays` of the size of all gradients must fit into memory.
         """
-        (n, d), p = self.X_fit_.shape, weights.shape[1]
+        vectors = self._dual_vectors[:, components].astype(X.dtype, copy=False)
+        (n_rows, p), d = vectors.shape, X.shape[1]
         check_memory(
             n_arrays * len(X) * p * d * X.itemsize,
             what=f"Gradients of {p} features",
             n=len(X),
             remedy="choose components, or pass fewer samples at a time",
         )
-        gradients = np.empty((len(X), p, d), X.dtype)
-        vectors = self._dual_vectors[:, components].astype(X.dtype, copy=False)
-        for rows in row_blocks(len(X), n * p, X.itemsize):
-            _, pullback = self.kernel_.linearize(X[rows], self.X_fit_)
-            block = weights[rows].T[:, :, None] * vectors.T[:, None, :]
-            gradients[rows] = pullback(block).transpose(1, 0, 2)
-        return gradients
+        expansion = self._expansion()
+        for rows in row_blocks(len(X), n_rows * p, X.itemsize):
+            yield rows, *expansion.projections(X[rows], self.X_fit_, vectors)

@@ -86,7 +86,7 @@ class FeatureScoresMixin(KernelClassifierMixin):
         budgets, several = _as_budgets(eps, X.shape[1])
         norm, box = check_norm(norm), check_clip_values(clip_values, X)
         clean, robust = score_machines(
-            self.kernel_,
+            self._expansion(),
             self.X_fit_,
             len(chosen),
             lambda machines: self._feature_duals(chosen[machines]),
@@ -119,7 +119,8 @@ class FeatureScoresMixin(KernelClassifierMixin):
     def _feature_duals(self, components: NDArray) -> NDArray:
         """Dual coefficients (p, n, k) of single features."""
         vectors = self._dual_vectors[:, components].T
-        return vectors[:, :, None] * self.feature_coef_[components][:, None, :]
+        by_sample = vectors.reshape(len(components), len(self.X_fit_), -1)
+        return by_sample * self.feature_coef_[components][:, None, :]
 
 
 def _of_attack(attack: NTKAttack, eps: Any, norm: Any, clip_values: Any) -> tuple[Any, Any]:

@@ -92,7 +92,7 @@ def _score_cuts(
 ) -> tuple[NDArray, NDArray]:
     """Accuracy, clean and under FGSM, at each number of features."""
     clean, robust = score_machines(
-        decomposer.kernel_,
+        decomposer._expansion(),
         decomposer.X_fit_,
         len(counts),
         lambda chosen: np.stack([dual_coef(decomposer, ranking, r) for r in counts[chosen]]),
@@ -110,7 +110,7 @@ def dual_coef(decomposer: SpectralFeatureDecomposer, ranking: NDArray, n_feature
     """Dual coefficients (n, k) of the sum of the best features."""
     # A fold has fewer samples than the whole, hence fewer features, but for rounding.
     kept = np.flatnonzero(ranking[: len(decomposer.eigenvalues_)] <= n_features)
-    return decomposer._dual_vectors[:, kept] @ decomposer.feature_coef_[kept]
+    return decomposer._sum_of_features(kept)
 
 
 def split_classes(y: NDArray, fraction: float, random_state: Any) -> tuple[NDArray, NDArray]:

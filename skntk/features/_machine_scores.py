@@ -15,9 +15,15 @@ from scipy.special import softmax
 from .._utils.targets import classify
 from ..attacks._balls import make_ball
 from ..attacks._losses import LOSSES, as_logits, as_output_cotangents
-from ..kernels import NeuralTangentKernel
+from ..infinite._expansion import Expansion
 
-__all__ = ["cross_entropy_gradient", "fgsm_cotangents", "gradient_shares", "score_machines"]
+__all__ = [
+    "cross_entropy_gradient",
+    "fgsm_cotangents",
+    "gradient_shares",
+    "projection_cotangents",
+    "score_machines",
+]
 
 #: Largest Gram block of (machine, sample) rows and all training samples.
 _BLOCK_BYTES = 128 * 2**20
@@ -25,7 +31,7 @@ _SAMPLE_BLOCK = 512
 
 
 def score_machines(
-    kernel: NeuralTangentKernel,
+    expansion: Expansion,
     X_fit: NDArray,
     n_machines: int,
     coefficients: Callable[[slice], NDArray],
@@ -41,7 +47,8 @@ def score_machines(
 
     Parameters
     ----------
-    kernel : NeuralTangentKernel
+    expansion : Expansion
+        The way in which the machines are evaluated.
     X_fit : ndarray of shape (n, d)
     n_machines : int
     coefficients : callable
@@ -68,16 +75,17 @@ def score_machines(
     weights = np.ones(len(X)) if weights is None else weights
     for rows in _slices(len(X), _SAMPLE_BLOCK):
         balls = [(eps, make_ball(norm, X[rows], eps, box)) for eps in budgets]
-        gram, pullback = kernel.linearize(X[rows], X_fit)
+        evaluate = expansion.machines(X[rows], X_fit)
         n_rows = _BLOCK_BYTES // (X.itemsize * max(X_fit.shape))
-        for machines in _slices(n_machines, max(1, n_rows // len(gram))):
+        for machines in _slices(n_machines, max(1, n_rows // len(X[rows]))):
             dual = coefficients(machines)
-            outputs = gram @ dual
+            outputs, pullback = evaluate(dual)
             clean[machines] += (classify(outputs) == labels[rows]) @ weights[rows]
             cotangents = fgsm_cotangents(outputs, labels[rows])
-            gradient = pullback(cotangents @ dual.transpose(0, 2, 1))
+            gradient = pullback(cotangents)
             for e, (eps, ball) in enumerate(balls):
-                outputs = _outputs(kernel, X_fit, ball.step(X[rows], gradient, eps), dual)
+                points = ball.step(X[rows], gradient, eps)
+                outputs = expansion.machine_outputs(points, X_fit, dual)
                 robust[machines, e] += (classify(outputs) == labels[rows]) @ weights[rows]
     return clean / weights.sum(), robust / weights.sum()
 
@@ -99,46 +107,48 @@ def cross_entropy_gradient(outputs: NDArray, labels: NDArray) -> NDArray:
 
 def gradient_shares(
     residual: NDArray, projections: NDArray, coefficients: NDArray, labels: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
+) -> tuple[NDArray, NDArray, NDArray | None]:
     """What the loss gradient is of the gradients of single features (Eq. 46).
-
-    All outputs of a feature are multiples of Theta(x, X) v_i, and so are the gradients.
 
     Parameters
     ----------
     residual : ndarray of shape (m, k)
         Gradient of the cross-entropy of the sum of all features, with respect to the outputs.
-    projections : ndarray of shape (m, p)
-        Theta(x, X) v_i.
-    coefficients : ndarray of shape (p, k)
-        Factors of the outputs of each feature.
+    projections : ndarray of shape (m, p, r)
+        Theta(x, X) v_i: one number, of which all outputs of a feature are multiples; or, of a
+        kernel between all outputs, one for each.
+    coefficients : ndarray of shape (p, s)
+        Factors of the outputs of each feature; one if there is a projection for each output.
     labels : ndarray of shape (m,)
         Class indices.
 
     Returns
     -------
-    weights, own : ndarray of shape (m, p)
-        Factors of the gradient of Theta(x, X) v_i: in the loss of the sum, and in the feature's.
-    alpha : ndarray of shape (m, p)
+    weights, own : ndarray of shape (m, p, r)
+        Factors of the gradients of Theta(x, X) v_i: in the loss of the sum, and in the feature's.
+    alpha : ndarray of shape (m, p), or None
         Their ratio; for two classes that of the residuals, which does not need the coefficients.
+        None if each output has a projection of its own, as the gradients then point elsewhere.
     """
-    outputs = projections[:, :, None] * coefficients
+    outputs = projections * coefficients
     m, p, k = outputs.shape
     single = cross_entropy_gradient(outputs.reshape(m * p, k), np.repeat(labels, p))
     single = single.reshape(m, p, k)
-    weights = residual @ coefficients.T
-    own = np.einsum("mpk,pk->mp", single, coefficients)
-    above, below = (residual, single[:, :, 0]) if k == 1 else (weights, own)
-    alpha = np.divide(above, below, out=np.zeros_like(own), where=below != 0)
+    weights = projection_cotangents(residual[:, None, :], coefficients)
+    own = projection_cotangents(single, coefficients)
+    if weights.shape[2] > 1:
+        return weights, own, None
+    above, below = (residual, single[:, :, 0]) if k == 1 else (weights[:, :, 0], own[:, :, 0])
+    alpha = np.divide(above, below, out=np.zeros((m, p), own.dtype), where=below != 0)
     return weights, own, alpha
 
 
-def _outputs(
-    kernel: NeuralTangentKernel, X_fit: NDArray, points: NDArray, dual: NDArray
-) -> NDArray:
-    """Outputs (q, m, k) of each machine at its own points (q, m, d)."""
-    q, m, d = points.shape
-    return kernel(points.reshape(q * m, d), X_fit).reshape(q, m, -1) @ dual
+def projection_cotangents(cotangents: NDArray, coefficients: NDArray) -> NDArray:
+    """Cotangents (m, p, k) of the outputs of features as those (m, p, r) of Theta(x, X) v_i."""
+    weighted = cotangents * coefficients
+    if coefficients.shape[1] < weighted.shape[2]:
+        return weighted  # each output is that of a projection of its own
+    return weighted.sum(axis=2, keepdims=True)
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

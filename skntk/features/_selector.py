@@ -24,6 +24,7 @@ from .._utils.validation import (
 )
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..attacks._box import check_clip_values
+from ..infinite._expansion import Expansion
 from ..infinite._kernel_machine import KernelClassifierMixin
 from ._decomposer import SpectralFeatureDecomposer
 from ._folds import cross_validation_parts, decompose_folds, score_prefit
@@ -341,6 +342,9 @@ class RobustFeatureSelector(
             self.n_features_ = count_features(n_features, len(self.ranking_))
         self.dual_coef_ = dual_coef(self.decomposer_, self.ranking_, self.n_features_)
         return self
+
+    def _expansion(self) -> Expansion:
+        return self.decomposer_._expansion()
 
     def _feature_machine(self) -> SpectralFeatureDecomposer:
         """The decomposer with only the kept features."""

@@ -14,7 +14,6 @@ from .._utils.targets import one_hot_or_sign
 from .._utils.validation import check_boolean, check_ridge, check_table
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..kernels import NeuralTangentKernel
-from ._expansion import AllOutputs, Expansion
 from ._gradient_flow import GradientFlowMixin
 from ._kernel_machine import KernelClassifierMixin
 
@@ -187,8 +186,7 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
 
     def _set_kernel(self, X: NDArray, kept: NDArray | None = None) -> NDArray:
         X = super()._set_kernel(X, kept)
-        if self.multi_output:
-            self._check_outputs(X)
+        self._check_outputs(X)
         return X
 
     def __sklearn_tags__(self) -> Any:
@@ -198,20 +196,3 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
         interpolates = np.array_equal(self.alpha, 0) and np.array_equal(self.time, np.inf)
         tags.classifier_tags.poor_score = interpolates
         return tags
-
-    def _expansion(self) -> Expansion:
-        return AllOutputs(self.kernel_) if self.multi_output else super()._expansion()
-
-    def _check_outputs(self, X: NDArray) -> None:
-        if not hasattr(self.kernel_, "full"):
-            raise ValueError(
-                f"multi_output=True needs a kernel between outputs, and kernel={self.kernel!r} has "
-                "none; use EmpiricalNTK, or multi_output=False."
-            )
-        n_targets = 1 if len(self.classes_) == 2 else len(self.classes_)
-        n_outputs = self.kernel_.count_outputs(X.shape[1], X.dtype)
-        if n_outputs != n_targets:
-            raise ValueError(
-                f"The kernel's network has {n_outputs} outputs for {n_targets} targets; give it "
-                f"{n_targets}, or use multi_output=False."
-            )

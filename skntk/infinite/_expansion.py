@@ -20,6 +20,10 @@ from ..kernels._gram import GramOperator, gram_matrix, row_blocks, upper_blocks
 __all__ = ["AllOutputs", "Expansion", "Pairs", "Precomputed"]
 
 
+#: From coefficients (q, n, k) to outputs (q, m, k) and their pullback.
+Machines = Callable[[NDArray], tuple[NDArray, Pullback]]
+
+
 class Expansion(ABC):
     """Computes the Gram matrix of training samples, and evaluates the machine."""
 
@@ -53,6 +57,47 @@ class Expansion(ABC):
     ) -> NDArray:
         """Gradient (m, d) of the outputs weighted by cotangents (m, k)."""
         return self.linearize(X, X_fit, coefficients)[1](cotangents)
+
+    def machines(self, X: NDArray, X_fit: NDArray) -> Machines:
+        """Function from coefficients (q, n, k) to outputs (q, m, k) and their pullback.
+
+        The pullback maps cotangents (q, m, k) to gradients (q, m, d).
+        """
+
+        def evaluate(coefficients: NDArray) -> tuple[NDArray, Pullback]:
+            each = [self.linearize(X, X_fit, A) for A in coefficients]
+
+            def pullback(cotangents: NDArray) -> NDArray:
+                return np.stack([pull(c) for (_, pull), c in zip(each, cotangents, strict=True)])
+
+            return np.stack([outputs for outputs, _ in each]), pullback
+
+        return evaluate
+
+    def machine_outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
+        """Outputs (q, m, k) of machines (q, n, k), each at points (q, m, d) of its own."""
+        each = zip(X, coefficients, strict=True)
+        return np.stack([self.outputs(points, X_fit, A) for points, A in each])
+
+    def projections(self, X: NDArray, X_fit: NDArray, vectors: NDArray) -> tuple[NDArray, Pullback]:
+        """Products (m, p, r) of Theta(x, X) with vectors (N, p), and their pullback.
+
+        A vector has a number for each row of the matrix. The pullback maps cotangents (m, p, r) to
+        the gradients (m, p, d) of each product.
+        """
+        coefficients = vectors.T.reshape(vectors.shape[1], len(X_fit), -1)
+        outputs, pullback = self.machines(X, X_fit)(coefficients)
+        return _swapped(outputs), lambda c: _swapped(pullback(_swapped(c)))
+
+    def project(self, X: NDArray, X_fit: NDArray, vectors: NDArray) -> NDArray:
+        """The products (m, p, r) alone."""
+        return self.projections(X, X_fit, vectors)[0]
+
+    def project_vjp(
+        self, X: NDArray, X_fit: NDArray, vectors: NDArray, cotangents: NDArray
+    ) -> NDArray:
+        """Gradient (m, d) of the products weighted by cotangents (m, p, r)."""
+        return self.projections(X, X_fit, vectors)[1](cotangents).sum(axis=1)
 
 
 class Pairs(Expansion):
@@ -96,6 +141,36 @@ class Pairs(Expansion):
         ]
         return np.concatenate(gradients)
 
+    def machines(self, X: NDArray, X_fit: NDArray) -> Machines:
+        gram, pullback = self.kernel.linearize(X, X_fit)  # shared by all machines
+
+        def evaluate(coefficients: NDArray) -> tuple[NDArray, Pullback]:
+            transposed = coefficients.swapaxes(1, 2)
+            return gram @ coefficients, lambda c: pullback(c @ transposed)
+
+        return evaluate
+
+    def machine_outputs(self, X: NDArray, X_fit: NDArray, coefficients: NDArray) -> NDArray:
+        q, m, d = X.shape
+        return self.kernel(X.reshape(q * m, d), X_fit).reshape(q, m, -1) @ coefficients
+
+    def project(self, X: NDArray, X_fit: NDArray, vectors: NDArray) -> NDArray:
+        blocks = row_blocks(len(X), len(X_fit), X.itemsize)
+        return np.concatenate([self.kernel(X[rows], X_fit) @ vectors for rows in blocks])[..., None]
+
+    def projections(self, X: NDArray, X_fit: NDArray, vectors: NDArray) -> tuple[NDArray, Pullback]:
+        gram, pullback = self.kernel.linearize(X, X_fit)
+
+        def pull_back(cotangents: NDArray) -> NDArray:
+            return _swapped(pullback(_swapped(cotangents) * vectors.T[:, None, :]))
+
+        return (gram @ vectors)[:, :, None], pull_back
+
+    def project_vjp(
+        self, X: NDArray, X_fit: NDArray, vectors: NDArray, cotangents: NDArray
+    ) -> NDArray:
+        return self.input_vjp(X, X_fit, vectors, cotangents[:, :, 0])
+
 
 class AllOutputs(Expansion):
     """A tangent kernel between all outputs; a row of its matrix is sample * k + output."""
@@ -119,6 +194,15 @@ class AllOutputs(Expansion):
     ) -> tuple[NDArray, Pullback]:
         return self.kernel.full_linearize(X, X_fit, coefficients)
 
+    def project(self, X: NDArray, X_fit: NDArray, vectors: NDArray) -> NDArray:
+        n_rows, p = vectors.shape
+        k = n_rows // len(X_fit)
+        products = [
+            self.kernel.full(X[rows], X_fit) @ vectors
+            for rows in row_blocks(len(X), k * n_rows, X.itemsize)
+        ]
+        return np.concatenate(products).reshape(len(X), k, p).swapaxes(1, 2)
+
 
 class Precomputed(Expansion):
     """Kernel values Theta(x, X) that are given in place of inputs x."""
@@ -138,6 +222,10 @@ class Precomputed(Expansion):
             "kernel='precomputed' has no input to differentiate with respect to; fit with a "
             "kernel from skntk.kernels."
         )
+
+
+def _swapped(array: NDArray) -> NDArray:
+    return array.swapaxes(0, 1)
 
 
 def _check_symmetric(gram: NDArray) -> None:

@@ -14,7 +14,7 @@ from .._utils.precision import as_float_matrix
 from .._utils.targets import OutputClassifierMixin, as_columns
 from .._utils.validation import check_table
 from ..kernels._resolve import kernel_for
-from ._expansion import Expansion, Pairs, Precomputed
+from ._expansion import AllOutputs, Expansion, Pairs, Precomputed
 from ._kernel_parameters import KernelParametersMixin
 
 __all__ = ["KernelClassifierMixin", "KernelMachineMixin"]
@@ -117,6 +117,29 @@ class KernelMachineMixin(KernelParametersMixin):
 
 class KernelClassifierMixin(KernelMachineMixin, OutputClassifierMixin, ClassifierMixin):
     """A kernel machine whose outputs decide between classes."""
+
+    #: Whether the kernel is that between all outputs; a parameter of some.
+    multi_output: bool = False
+
+    def _expansion(self) -> Expansion:
+        return AllOutputs(self.kernel_) if self.multi_output else super()._expansion()
+
+    def _check_outputs(self, X: NDArray) -> None:
+        """Raise ValueError if `multi_output` asks for outputs that the kernel does not have."""
+        if not self.multi_output:
+            return
+        if not hasattr(self.kernel_, "full"):
+            raise ValueError(
+                f"multi_output=True needs a kernel between outputs, and kernel={self.kernel!r} has "
+                "none; use EmpiricalNTK, or multi_output=False."
+            )
+        n_targets = 1 if len(self.classes_) == 2 else len(self.classes_)
+        n_outputs = self.kernel_.count_outputs(X.shape[1], X.dtype)
+        if n_outputs != n_targets:
+            raise ValueError(
+                f"The kernel's network has {n_outputs} outputs for {n_targets} targets; give it "
+                f"{n_targets}, or use multi_output=False."
+            )
 
     def decision_function(self, X: ArrayLike) -> NDArray:
         r"""Outputs :math:`f_t(x) = \Theta(x, X) A_t` (Eq. 16).

@@ -447,6 +447,7 @@ def test_alpha_of_a_feature_that_no_label_reaches():
     """Its part and its gradient are 0; the ratio of Eq. 46 exists for two classes."""
     decomposer, Z, y = fitted("fc1", n_components=3), uniform(4, D, seed=1), labels(4, 2)
     decomposer.feature_coef_[1] = 0
+    decomposer.dual_coef_ = decomposer.eigenvectors_ @ decomposer.feature_coef_
     decomposition = decomposer.decompose_gradient(Z, y)
     f = decomposer.kernel_(Z, decomposer.X_fit_) @ decomposer.dual_coef_[:, 0]
     assert_allclose(decomposition.alpha[:, 1], (expit(f) - y) / (0.5 - y), rtol=1e-10)
@@ -612,7 +613,7 @@ def test_inputs_stay_as_they_were():
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"n_components": 25}, ValueError, "n_components=25 is more than the n_samples=24"),
+        ({"n_components": 25}, ValueError, "n_components=25 is more than the 24 features"),
         ({"n_components": 0}, ValueError, "n_components=0 is out of range"),
         ({"n_components": 2.0}, TypeError, "n_components must be an integer, got 2.0"),
         ({"n_components": True}, TypeError, "n_components must be an integer, got True"),

@@ -7,6 +7,7 @@ from scipy.special import expit, softmax
 
 import skntk.features._machine_scores
 from skntk.features._machine_scores import fgsm_cotangents, score_machines
+from skntk.infinite._expansion import Pairs
 from skntk.kernels import ConvolutionalNTK, FullyConnectedNTK, TwoLayerNTK
 
 D = 5
@@ -73,7 +74,7 @@ def test_equals_one_machine_at_a_time(kernel, k, eps, norm, box):
     duals = machines_on(kernel, X_fit, 6, k)
     budgets = np.stack([eps, 2 * np.asarray(eps)])
     clean, robust = score_machines(
-        kernel, X_fit, 6, lambda q: duals[q], X, labels, budgets=budgets, norm=norm, box=box
+        Pairs(kernel), X_fit, 6, lambda q: duals[q], X, labels, budgets=budgets, norm=norm, box=box
     )
     assert robust.shape == (6, 2)
     for e, budget in enumerate(budgets):
@@ -97,7 +98,7 @@ def test_blocks_do_not_matter(dtype, monkeypatch):
 
     def scores():
         options = {"budgets": np.array([0.1]), "norm": np.inf, "box": None}
-        return score_machines(kernel, X_fit, 6, coefficients, X, labels, **options)
+        return score_machines(Pairs(kernel), X_fit, 6, coefficients, X, labels, **options)
 
     whole = scores()
     assert [len(block) for block in seen] == [6]
@@ -123,7 +124,7 @@ def test_confident_machines_are_attacked_too():
     for scale in (1e-6, 1.0, 1e6):
         duals = machines_on(kernel, X_fit, 4, 1, scale)
         scores.append(
-            score_machines(kernel, X_fit, 4, lambda q, d=duals: d[q], X, labels, **options)
+            score_machines(Pairs(kernel), X_fit, 4, lambda q, d=duals: d[q], X, labels, **options)
         )
     for other in scores[1:]:
         assert_array_equal(scores[0][0], other[0])
