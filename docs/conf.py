@@ -1,6 +1,5 @@
 """Settings of the site: `tox -e docs` builds it, with warnings as errors and without a network."""
 
-import inspect
 import os
 import re
 import sys
@@ -25,7 +24,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.linkcode",
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -45,26 +44,9 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 numpydoc_class_members_toctree = False
+# Parameters as in the signatures, each with a type; the sections in numpydoc's order.
+numpydoc_validation_checks = {"PR02", "PR03", "PR04", "GL06", "GL07"}
 
-
-def linkcode_resolve(domain, info):
-    """Path of an object's source within the repository, at its first line."""
-    if domain != "py" or not info["module"]:
-        return None
-    found = sys.modules.get(info["module"])
-    for name in info["fullname"].split("."):
-        found = getattr(found, name, None)
-    found = inspect.unwrap(getattr(found, "fget", found) or found)
-    try:
-        path = Path(inspect.getsourcefile(found)).relative_to(Path(skntk.__file__).parents[1])
-        line = inspect.getsourcelines(found)[1]
-    except (TypeError, OSError, ValueError):
-        return None
-    return f"{SOURCE}/{path.as_posix()}#L{line}"
-
-
-#: Where the source can be read; set by whoever publishes the site.
-SOURCE = os.environ.get("SKNTK_SOURCE", "https://example.invalid/skntk/blob/main")
 
 # --- the gallery -----------------------------------------------------------------------------
 

@@ -67,8 +67,12 @@ def follow_transfer(
         Samples on which both are compared and attacked.
     epochs : sequence of int
         Epochs at which both are compared, in increasing order.
-    eps, norm, clip_values
-        The FGSM attack, as in `NTKAttack`.
+    eps : float or array-like of shape (d,), default=8/255
+        Radius of the FGSM attack, as in `NTKAttack`.
+    norm : {inf, 2}, default=inf
+        Its norm.
+    clip_values : tuple or None, default=(0.0, 1.0)
+        Its box.
     seeds : sequence of int, default=None
         The network is trained once with each as its `random_state`, and the curves are means;
         the paper has three. If None, it is trained once with the `random_state` it has.

@@ -85,6 +85,14 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
         random numbers. Two fits of five epochs then equal one fit of ten.
     verbose : int, default=0
         Print a line after every epoch if positive.
+    checkpoint : path, default=None
+        Directory in which the state of training is saved after every epoch: network, optimiser,
+        random numbers and history. Files are written atomically, checked when they are read, and
+        never pickled.
+    resume : bool, default=False
+        Whether `fit` continues from the last state in `checkpoint` until `max_epochs` epochs are
+        trained in total. The result is bitwise the same as without the interruption. A tracker
+        that is given a directory of its own and ``resume=True`` continues as well.
     class_weight : "balanced" or dict, default=None
         Weights of the classes in the loss, by label; "balanced" gives each class the same total
         weight. They multiply the weights of the samples.
@@ -101,14 +109,6 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
     shuffle : bool, default=True
         Whether the samples are shuffled every epoch. If not, the batches are the same ones
         throughout, in order, as in the paper.
-    checkpoint : path, default=None
-        Directory in which the state of training is saved after every epoch: network, optimiser,
-        random numbers and history. Files are written atomically, checked when they are read, and
-        never pickled.
-    resume : bool, default=False
-        Whether `fit` continues from the last state in `checkpoint` until `max_epochs` epochs are
-        trained in total. The result is bitwise the same as without the interruption. A tracker
-        that is given a directory of its own and ``resume=True`` continues as well.
 
     Attributes
     ----------

@@ -22,10 +22,10 @@ class AdversarialExamplesDisplay(Display):
     ----------
     X, X_adv : ndarray of shape (n, d)
         Clean and adversarial images, pixels in [0, 1].
-    labels, labels_adv : sequence of str or None
-        Predicted class of each clean and of each adversarial image, shown as a title.
     image_shape : tuple of int (H, W, C)
         Height, width and channels of an image.
+    labels, labels_adv : sequence of str or None
+        Predicted class of each clean and of each adversarial image, shown as a title.
 
     Attributes
     ----------

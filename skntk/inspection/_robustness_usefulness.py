@@ -116,8 +116,16 @@ class RobustnessUsefulnessDisplay(Display):
             Held-out samples.
         y : array-like of shape (m,)
             True labels.
-        eps, norm, clip_values, components, attack
-            As in `SpectralFeatureDecomposer.score_features`; one budget.
+        eps : float or ndarray of shape (d,), default=None
+            Radius of the ball, as in `SpectralFeatureDecomposer.score_features`; one budget.
+        norm : {inf, 2}, default=inf
+            Norm of the ball.
+        clip_values : tuple or None, default=(0.0, 1.0)
+            Lowest and highest value of an input.
+        components : array-like of int, default=None
+            Indices of features. If None, all kept features.
+        attack : NTKAttack, default=None
+            Attack in place of FGSM, ``NTKAttack(None, ...)``.
         label : label, default=None
             Class on whose samples alone the features are scored, the "class acc" of Fig. 4: which
             features are useful for it. Chance is then a guess at random, 1 / n_classes.

@@ -70,11 +70,13 @@ class TransferDisplay(Display):
             Network to train, or several by name.
         kernel : NTKClassifier
             Kernel to compare them with.
-        *arguments, **options
-            Further arguments of `skntk.transfer.follow_transfer`.
+        *arguments : array-like
+            Samples, as in `skntk.transfer.follow_transfer`.
         ax : matplotlib Axes or array of Axes, default=None
             Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
             a new figure is created.
+        **options : dict
+            Further arguments of `skntk.transfer.follow_transfer`.
 
         Returns
         -------
