@@ -14,8 +14,9 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-# HYPOTHESIS_PROFILE=explore looks elsewhere at every run, and longer.
-settings.register_profile("default", max_examples=200, derandomize=True, **COMMON)
+# HYPOTHESIS_PROFILE=thorough, as in `tox -e slow`, tries more examples; explore, others every time.
+settings.register_profile("default", max_examples=60, derandomize=True, **COMMON)
+settings.register_profile("thorough", max_examples=400, derandomize=True, **COMMON)
 settings.register_profile("explore", max_examples=1000, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -107,15 +107,6 @@ def targets(y):
     return (y[:, None] == classes).astype(float)
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Compile with few optimisations: the tests compile hundreds of programs to run each once."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 # --- scikit-learn's contract ---------------------------------------------------------------
 
 
@@ -244,8 +235,6 @@ def test_pickle_keeps_the_bits_and_the_state_of_training(module, extra):
 
 
 def test_loky_workers():
-    # Compiled as in the workers, for identical bits; no other test has compiled this network.
-    jax.config.update("jax_disable_most_optimizations", False)
     X, y = samples()
     clf = network(MLP(features=(7,)), adversary=AdversarialTraining(0.05))
     parallel, serial = (

@@ -96,15 +96,6 @@ def recurrent_params():
     return {name: rng.normal(size=shape) for name, shape in shapes.items()}
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Compile with few optimisations: the tests compile many programs and run each briefly."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 def inputs(n, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).uniform(-1, 1, size=(n, D)).astype(dtype)
 
