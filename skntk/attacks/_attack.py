@@ -146,7 +146,7 @@ class NTKAttack(BaseEstimator):
     >>> reg = NTKRegressor("fc1").fit(X[:200], y[:200])
     >>> result = NTKAttack(reg, method="pgd").run(X[:5], y[:5], epsilons=[0.0, 0.1])
     >>> print(result.report.mean_squared_error.round(1))
-    [0.  5.8]
+    [0.  6.9]
     """
 
     def __init__(

@@ -54,12 +54,24 @@ class Objective:
         finite: Any = np.isfinite(outputs).all(axis=1)
         return finite & (hit if self.targeted else ~hit)
 
-    def tied(self, outputs: NDArray) -> NDArray:
-        """Where a regressor's outputs equal the targets to leave, so that two ways lead away."""
+    def tied(
+        self,
+        outputs: NDArray,
+        pullback: Callable[[NDArray], NDArray],
+        dual_norm: Callable[[NDArray], NDArray],
+    ) -> NDArray:
+        """Where a regressor's outputs are so near the targets to leave that two ways lead away.
+
+        That is where half of their digits agree, or where the error is as small beside what the
+        ball can change of it, as at a target of 0.
+        """
         if self.loss.of_classes or self.targeted:
             return np.zeros(len(outputs), bool)
-        apart: Any = differences(outputs, self.labels).any(axis=1)
-        return ~apart
+        apart = differences(outputs, self.labels)
+        gradient, _ = self._steepest(outputs, pullback, dual_norm)
+        negligible = np.sqrt(np.finfo(outputs.dtype).eps) * dual_norm(gradient)
+        near: Any = (apart**2).sum(axis=1) <= negligible
+        return near | ~apart.any(axis=1)
 
     def opposite(
         self,

@@ -26,7 +26,7 @@ _NEAREST = 9
 def _both_ways(samples: Samples, run: Callable[[Samples, Objective], None]) -> None:
     """Raise the objective, and go the other way as well from where two ways lead up."""
     run(samples, samples.best.objective)
-    rows = np.flatnonzero(samples.best.objective.tied(samples.clean[0]))
+    rows = np.flatnonzero(samples.best.objective.tied(*samples.clean, samples.ball.dual_norm))
     if len(rows):
         part = samples.take(rows)
         run(part, part.opposite)

@@ -141,6 +141,23 @@ def test_where_the_error_is_zero_both_directions_are_tried(method, given):
     assert attack(curved, method=method, eps=1.0).generate([[0.0]], given) == [[-1.0]]
 
 
+class Lifted(Curved):
+    """1 - exp(-x), and something that rounding may add: a target of 0 has no digits to agree in."""
+
+    def __init__(self, rounding=0.0):
+        self.rounding = rounding
+
+    def predict(self, X):
+        return 1 - np.exp(-X[:, 0]) + self.rounding
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-14, -1e-14])
+@pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd"])
+def test_rounding_at_a_target_of_zero_decides_no_direction(method, rounding):
+    lifted = Lifted(rounding).fit(None, None)
+    assert attack(lifted, method=method, eps=1.0).generate([[0.0]], [0.0]) == [[-1.0]]
+
+
 def test_the_worst_case_crosses_the_target():
     curved, slightly_above = Curved().fit(None, None), [-1.01]
     pgd = attack(curved, method="pgd").run([[0.0]], slightly_above, epsilons=[1.0])
