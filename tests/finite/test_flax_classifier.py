@@ -116,7 +116,8 @@ def targets(y):
     [
         FlaxClassifier(MLP, optimizer="adam", learning_rate=0.05, max_epochs=30, random_state=0),
         FlaxClassifier(
-            TwoLayerReLU(16, n_outputs=None, init_std=0.5),
+            # Of 16 units those that a sample excites may have equal signs for two outputs: a tie.
+            TwoLayerReLU(32, n_outputs=None, init_std=0.5),
             learning_rate=0.3,
             max_epochs=100,
             random_state=0,
