@@ -48,17 +48,29 @@ def pytest_configure(config):
         raise pytest.UsageError(problem)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def room_for_compiled_programs():
+def make_room():
     """Forget compiled programs before they use up the memory maps that Linux allows a process.
 
     There are 65,530, each program takes a few, and without any left the compiler crashes.
     """
-    yield
     maps, jax = Path("/proc/self/maps"), sys.modules.get("jax")
     if jax is not None and maps.exists() and maps.read_bytes().count(b"\n") > 15_000:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_compiled_programs():
+    """After each module, because to ask after each test takes too long."""
+    yield
+    make_room()
+
+
+@pytest.fixture
+def room_after_each():
+    """For modules that compile thousands of programs."""
+    yield
+    make_room()
 
 
 @pytest.fixture(autouse=True, scope="module")

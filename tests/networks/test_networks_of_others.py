@@ -536,6 +536,7 @@ def test_random_modules_compute_what_plain_flax_computes(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("room_after_each")
 @pytest.mark.parametrize("seed", range(6, 200))
 def test_many_random_modules_compute_what_plain_flax_computes(seed):
     check_random_module(seed)
