@@ -11,7 +11,7 @@ from .attacks import AffineMap, AttackResult, NTKAttack
 from .dynamics import KernelDynamicsTracker
 from .features import RobustFeatureSelector, SpectralFeatureDecomposer
 from .finite import AdversarialTraining
-from .infinite import NTKClassifier, NTKClassifierCV, NTKRegressor
+from .infinite import NTKClassifier, NTKClassifierCV, NTKRegressor, NTKRegressorCV
 from .interop import FunctionClassifier
 from .kernels import load_neural_tangents
 
@@ -26,6 +26,7 @@ __all__ = [
     "NTKClassifier",
     "NTKClassifierCV",
     "NTKRegressor",
+    "NTKRegressorCV",
     "RobustFeatureSelector",
     "SpectralFeatureDecomposer",
     "load_neural_tangents",

@@ -7,7 +7,7 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skntk import NTKClassifier, NTKClassifierCV, NTKRegressor
+from skntk import NTKClassifier, NTKClassifierCV, NTKRegressor, NTKRegressorCV
 
 VARIANTS = [
     NTKClassifier(),
@@ -21,6 +21,9 @@ VARIANTS = [
     NTKRegressor(),
     NTKRegressor(time=1.0),
     NTKRegressor(solver="cg", alpha=0.1),
+    # One candidate: with a choice to make, weights are not repetition. A repeated sample stays when
+    # its copy is left out, one of weight 2 does not, and scikit-learn's check sees another choice.
+    NTKRegressorCV(alphas=[0.1]),
 ]
 
 # Several checks fit duplicate samples, of which the classifier rightly warns.

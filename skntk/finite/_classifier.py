@@ -264,10 +264,10 @@ class FlaxClassifier(FromParamsMixin, PickledByValue, TrainingMixin, BaseEstimat
         If a fit fails or is interrupted, the estimator is left as it was before if
         ``warm_start=True``, and not fitted otherwise.
         """
-        self._check_parameters()
         continuing = self.warm_start and hasattr(self, "params_")
         before = {name: vars(self)[name] for name in _FITTED if continuing and name in vars(self)}
         try:
+            self._check_parameters()
             if continuing:
                 self._check_unchanged()
                 self._random = copy.deepcopy(before["_random"])

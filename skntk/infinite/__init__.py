@@ -3,5 +3,6 @@
 from ._classifier import NTKClassifier
 from ._classifier_cv import NTKClassifierCV
 from ._regressor import NTKRegressor
+from ._regressor_cv import NTKRegressorCV
 
-__all__ = ["NTKClassifier", "NTKClassifierCV", "NTKRegressor"]
+__all__ = ["NTKClassifier", "NTKClassifierCV", "NTKRegressor", "NTKRegressorCV"]

@@ -166,9 +166,9 @@ class NTKClassifier(GradientFlowMixin, KernelClassifierMixin, BaseEstimator):
         MemoryError
             If the Gram matrix would not fit in memory.
         """
-        self._check_parameters()
         # A fit that fails must not leave the results of an earlier one.
         self.__dict__.pop("dual_coef_", None)
+        self._check_parameters()
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_ridge(self.alpha, X.dtype)

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.callback import with_callbacks
 from sklearn.utils.validation import validate_data
 
-from .._utils.fit_progress import FitProgress
 from .._utils.targets import classify, one_hot_or_sign
-from .._utils.validation import check_real, check_ridge, check_table
-from .._utils.warnings import warn_user
+from .._utils.validation import check_table
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
 from ..kernels import NeuralTangentKernel
-from ..solvers import Weighting, ill_conditioned
 from ._kernel_machine import KernelClassifierMixin
 from ._leave_one_out import LeaveOneOut, LeaveOneOutMachine
-from ._training_spectrum import training_spectrum
+from ._leave_one_out_search import LeaveOneOutSearchMixin
 
 __all__ = ["NTKClassifierCV"]
 
 
-class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator):
+class NTKClassifierCV(LeaveOneOutSearchMixin, KernelClassifierMixin, BaseEstimator):
     r"""`NTKClassifier` that chooses its ridge and its time by leave-one-out.
 
     One eigendecomposition serves every candidate, as in `sklearn.linear_model.RidgeCV`: the
@@ -79,6 +75,7 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
     See Also
     --------
     NTKClassifier : With a given ridge and time.
+    NTKRegressorCV : The same choice for real targets.
 
     Examples
     --------
@@ -136,52 +133,31 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         MemoryError
             If the Gram matrix and its eigenvectors would not fit.
         """
-        alphas = _check_candidates("alphas", self.alphas)
-        times = _check_candidates("times", self.times, allow_inf=True)
+        # A fit that fails must not leave the results of an earlier one.
+        self.__dict__.pop("dual_coef_", None)
+        candidates = self._candidates()
         self._check_attack()
         check_class_weight(self.class_weight)
-        self.__dict__.pop("dual_coef_", None)
         check_table(X)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
-        for alpha in alphas:
-            check_ridge(alpha, X.dtype)
         weights = check_sample_weight(sample_weight, X)
         labels = encode_weighted_targets(y, self.class_weight, weights)
         self.classes_, indices, weights, kept = labels
         targets = one_hot_or_sign(indices, len(self.classes_), np.dtype(np.float64))
-        X = self._set_kernel(X, kept)
-        weighting = Weighting.from_weights(weights, np.float64)
-        progress = FitProgress(self, n_stages=3)
-        spectrum = training_spectrum(
-            self._expansion(),
-            X,
+
+        def score(held_out: LeaveOneOut, time: float, alpha: float) -> float:
+            if self.attack is None:
+                right = classify(held_out.outputs(time, alpha)) == indices
+            else:
+                right = self._withstood(held_out, indices, time, alpha)
+            return float(np.average(right, weights=weights))
+
+        self._choose(
+            *(X, targets, weights, kept),
+            candidates=candidates,
+            score=score,
             n_matrices=3 if self.attack is None else 7 + targets.shape[1],
-            dtype=np.float64,  # in float32 a small ridge would drown
-            what="Fitting an NTKClassifierCV",
-            remedy="use fewer samples or float32 input",
-            n_jobs=self.n_jobs,
-            progress=progress,
-            weighting=weighting,
         )
-        held_out = LeaveOneOut(spectrum, targets, weighting)
-        scores = []
-        with progress.stage("score", len(alphas) * len(times)) as on_step:
-            for alpha, time in product(alphas, times):
-                if self.attack is None:
-                    right = classify(held_out.outputs(time, alpha)) == indices
-                else:
-                    right = self._withstood(held_out, indices, time, alpha)
-                scores.append(float(np.average(right, weights=weights)))
-                on_step()
-        self.scores_ = np.reshape(scores, (len(alphas), len(times)))
-        best = np.unravel_index(np.argmax(self.scores_), self.scores_.shape)
-        self.alpha_, self.time_ = alphas[best[0]], times[best[1]]
-        self.best_score_ = float(self.scores_[best])
-        coefficients = held_out.whole(self.time_, self.alpha_).astype(X.dtype)
-        self.dual_coef_ = self._of_all_samples(coefficients, kept)
-        progress.finish()
-        if not spectrum.hides_rounding(self.time_, self.alpha_):
-            warn_user(ill_conditioned(spectrum))
         return self
 
     def _check_attack(self) -> None:
@@ -210,17 +186,3 @@ class NTKClassifierCV(KernelClassifierMixin, CallbackSupportMixin, BaseEstimator
         attack = clone(self.attack).set_params(estimator=machine, batch_size=len(indices))
         result = attack.run(self.X_fit_, self.classes_[indices], epsilons=[attack.eps])
         return ~result.success[0]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
-        return tags
-
-
-def _check_candidates(name: str, values: Any, *, allow_inf: bool = False) -> list[float]:
-    candidates = [
-        check_real(name, value, low=0.0, allow_inf=allow_inf) for value in np.ravel(values).tolist()
-    ]
-    if not candidates:
-        raise ValueError(f"{name} is empty; give at least one.")
-    return candidates

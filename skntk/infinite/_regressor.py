@@ -74,6 +74,7 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
     See Also
     --------
     NTKClassifier : The same network on encoded labels.
+    NTKRegressorCV : Chooses its ridge and its time.
 
     Examples
     --------
@@ -147,9 +148,9 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
         MemoryError
             If the Gram matrix would not fit in memory.
         """
-        self._check_parameters()
         # A fit that fails must not leave the results of an earlier one.
         self.__dict__.pop("dual_coef_", None)
+        self._check_parameters()
         check_table(X)
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True

@@ -91,14 +91,16 @@ def to_jax(estimator: Any) -> Callable:
 
     Parameters
     ----------
-    estimator : NTKClassifier, SpectralFeatureDecomposer or RobustFeatureSelector
-        Fitted, with a kernel that has a JAX function (see `as_jax` of the kernels).
+    estimator : kernel machine
+        Fitted, with a kernel that has a JAX function (see `as_jax` of the kernels): an
+        `NTKClassifier` or `NTKRegressor`, with CV or without, a `SpectralFeatureDecomposer` or a
+        `RobustFeatureSelector`.
 
     Returns
     -------
     function : callable
-        From x (d,) or (m, d) to the values of `decision_function`: for two classes a number or
-        (m,), else (k,) or (m, k). It can be compiled, mapped and differentiated, and computes in
+        From x (d,) or (m, d) to the outputs: a number or (m,) if there is one, as for two
+        classes, else (k,) or (m, k). It can be compiled, mapped and differentiated, and computes in
         float64 only where JAX does (``jax_enable_x64``).
 
     Raises

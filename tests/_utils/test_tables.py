@@ -16,6 +16,7 @@ from skntk import (
     NTKClassifier,
     NTKClassifierCV,
     NTKRegressor,
+    NTKRegressorCV,
     RobustFeatureSelector,
     SpectralFeatureDecomposer,
 )
@@ -31,6 +32,7 @@ ESTIMATORS = [
     NTKClassifier,
     NTKClassifierCV,
     NTKRegressor,
+    NTKRegressorCV,
     SpectralFeatureDecomposer,
     RobustFeatureSelector,
 ]

@@ -1192,6 +1192,7 @@ def interrupt(clf, X, y):
 
 
 FAILURES = {
+    "parameter": (lambda clf, X, y: clf.set_params(max_epochs=-1).fit(X, y), ValueError),
     "diverged": (diverge, FloatingPointError),
     "interrupted": (interrupt, KeyboardInterrupt),
     "another width": (lambda clf, X, y: clf.fit(np.hstack([X, X])[:, :3], 0 * y), ValueError),

@@ -158,9 +158,12 @@ def test_targets_beyond_the_precision_of_the_inputs_are_refused():
         ({"tol": 0.0}, "tol=0.0"),
     ],
 )
-def test_wrong_parameters_are_refused(options, message):
+def test_wrong_parameters_are_refused_and_leave_nothing_fitted(options, message):
+    network = NTKRegressor("fc1").fit(X, Y)
     with pytest.raises(ValueError, match=message):
-        NTKRegressor("fc1", **options).fit(X, Y)
+        network.set_params(**options).fit(X, Y)
+    with pytest.raises(NotFittedError):
+        network.predict(X)
 
 
 def test_memory_is_checked_before_work():

@@ -7,7 +7,13 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 
-from skntk import NTKClassifier, RobustFeatureSelector, SpectralFeatureDecomposer
+from skntk import (
+    NTKClassifier,
+    NTKRegressor,
+    NTKRegressorCV,
+    RobustFeatureSelector,
+    SpectralFeatureDecomposer,
+)
 from skntk.interop import to_jax
 
 X = np.random.default_rng(0).random((30, 4))
@@ -37,6 +43,15 @@ def test_outputs_and_gradients_are_those_of_the_machine(machine, n_classes):
     assert_allclose(found, outputs, atol=1e-8 * np.abs(machine.dual_coef_).sum())
     assert_allclose(single, found[0], rtol=1e-9, atol=1e-9)
     assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8 * np.abs(machine.dual_coef_).sum())
+
+
+@pytest.mark.parametrize("machine", [NTKRegressor("fc1"), NTKRegressorCV("fc1")], ids=["", "cv"])
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_a_regressor_gives_its_targets(machine, n_targets):
+    machine = machine.fit(X, np.sin(X[:, :n_targets]))
+    with jax.enable_x64(True):
+        found = np.reshape(to_jax(machine)(Z), (len(Z), n_targets))
+    assert_allclose(found, machine.predict(Z), atol=1e-8 * np.abs(machine.dual_coef_).sum())
 
 
 def test_what_has_no_jax_function_is_refused():
