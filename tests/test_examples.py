@@ -50,6 +50,12 @@ def check(result, folder, pictures, says):
             ["held-out samples", "transferred PGD"],
         ),
         (
+            "kernel_comparison",
+            ["--kernels", "fc1", "fc2", "--top", "3"],
+            ["kernel_comparison.png"],
+            ["fc1, fc2", "principal angles of the top 3"],
+        ),
+        (
             "regression_risk",
             [],
             ["regression_risk.png"],

@@ -31,12 +31,17 @@ PAIR = ["--epochs", "2", "--checkpoints", "2", "--no-centering", "--learning-rat
             ["standard", "FGSM", "PGD-2 ", "PGD-20"],
         ),
         (
+            "features_over_time",
+            [*TINY, "--epochs", "2", "--kernel-samples", "20", "--width", "8", "--top", "3"],
+            ["PGD-10", "of the final top space"],
+        ),
+        (
             "linearized_training",
             [*TINY_TRAINING, "--linearize-at", "0", "--adversary", "fgsm", "--no-shuffle"],
             ["linearised at   0", "lowest since"],
         ),
     ],
-    ids=["transfer", "transfer-pair", "adversarial", "linearized"],
+    ids=["transfer", "transfer-pair", "adversarial", "features", "linearized"],
 )
 def test_example_writes_its_picture(tmp_path, name, options, says):
     picture = tmp_path / "picture.png"

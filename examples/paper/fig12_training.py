@@ -65,7 +65,8 @@ for training, ax in zip(options.adversary, axes[0], strict=True):
         validation_adversary=adversaries["pgd-20"],
     )
     network.fit(*train, *test)
-    display = TrainingCurveDisplay.from_estimator(network, name=NAMES[training], ax=ax)
+    name = f"{NAMES[training]}; {len(data.X_test)} training and test images"
+    display = TrainingCurveDisplay.from_estimator(network, name=name, ax=ax)
     for key, line in display.lines_.items():
         values = [at_start[key], *network.history_[key]]
         line.set_data(np.arange(len(values)), values)
