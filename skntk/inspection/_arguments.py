@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,31 @@ def free_attack(attack: Any) -> NTKAttack:
     return attack
 
 
-def class_names(labels: NDArray, target_names: Mapping[Any, str] | None) -> list[str]:
-    """Return the name of each label; a label without a name stands for itself."""
-    names = target_names or {}
-    return [str(names.get(label, label)) for label in labels.tolist()]
+def class_names(labels: NDArray, target_names: Any) -> list[str]:
+    """Return the name of each label; a label that a mapping leaves out stands for itself.
+
+    Raises
+    ------
+    TypeError
+        If `target_names` is no mapping and no sequence.
+    ValueError
+        If a sequence has no place for a label.
+    """
+    labels = labels.tolist()
+    if target_names is None or isinstance(target_names, Mapping):
+        return [str((target_names or {}).get(label, label)) for label in labels]
+    if isinstance(target_names, str) or not isinstance(target_names, Sequence | np.ndarray):
+        raise TypeError(
+            f"target_names={target_names!r} must be a mapping from label to name, or a sequence."
+        )
+    names = dict(enumerate(target_names))
+    for label in labels:
+        if label not in names:
+            raise ValueError(
+                f"target_names has {len(names)} entries, and label {label!r} is no place among "
+                "them; give a mapping from label to name."
+            )
+    return [str(names[label]) for label in labels]
 
 
 def check_mapping(name: str, values: Any) -> None:

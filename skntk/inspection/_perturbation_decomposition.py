@@ -111,8 +111,9 @@ class PerturbationDecompositionDisplay(Display):
             None, the first five.
         image_shape : tuple of int (H, W) or (H, W, C), default=None
             Height, width and channels of an image. If None, images are square.
-        target_names : mapping from label to name, default=None
-            Name of each class in the titles. If None, the labels are shown.
+        target_names : mapping from label to name, or sequence of names, default=None
+            Name of each class in the titles. A sequence names the labels 0, 1, ..., as that of
+            scikit-learn's data sets does. If None, the labels are shown.
         ax : matplotlib Axes or array of Axes, default=None
             Axes to plot on: one, which is divided into a grid, or one for each panel. If None,
             a new figure is created.

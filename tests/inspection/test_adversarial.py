@@ -80,6 +80,34 @@ def test_names():
     assert [axes.get_title() for axes in display.axes_[0]] == expected
 
 
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_a_sequence_names_the_labels_from_0(kind):
+    classifier, X, y = problem()
+    attack, names = NTKAttack(classifier, eps=0.1), kind(["cat", "dog"])
+    display = AdversarialExamplesDisplay.from_estimator(attack, X, y, target_names=names)
+    by_label = AdversarialExamplesDisplay.from_estimator(
+        attack, X, y, target_names={0: "cat", 1: "dog"}
+    )
+    titles = [[axes.get_title() for axes in each.axes_[0]] for each in (display, by_label)]
+    assert titles[0] == titles[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "message"),
+    [
+        (["cat"], ValueError, "target_names has 1 entries, and label 1 is no place"),
+        ("cat", TypeError, "target_names='cat' must be a mapping"),
+        (7, TypeError, "target_names=7 must be a mapping"),
+    ],
+)
+def test_wrong_names_are_refused(names, error, message):
+    classifier, X, y = problem()
+    with pytest.raises(error, match=message):
+        AdversarialExamplesDisplay.from_estimator(
+            NTKAttack(classifier, eps=0.1), X, y, target_names=names
+        )
+
+
 def test_targets_are_no_labels():
     classifier, X, y = problem()
     attack = NTKAttack(classifier, eps=0.1, targeted=True)
