@@ -57,6 +57,13 @@ def run(script, *options, cwd):
             ["fig05_13", "fig06_distances", "fig06_14_polar", "fig15"],
             marks=pytest.mark.slow,
         ),
+        (
+            "fig05_06_13_14_15_dynamics",
+            [*TRAINED, "--kernel-samples", "6", "--top", "2", "5", "--network", "dense"]
+            + ["--schedule", "cosine", "--seed", "1"],
+            {"5", "6", "13", "14", "15"},
+            ["fig05_13", "fig06_distances", "fig06_14_polar", "fig15"],
+        ),
         pytest.param("fig12_training", TRAINED, {"12"}, ["fig12"], marks=pytest.mark.slow),
         pytest.param(
             "fig16_linearized",

@@ -114,18 +114,19 @@ def test_tables_of_claims_and_runs(scripts, tmp_path):
         "rule": "above 0",
     }
     shared = {"data": "digits", "n_classes": 10, "eps": 0.1, "differs": "n_test 5 (paper all)"}
-    for name, figures in (("a", ["12", "7b"]), ("b", ["2", "7a"])):
+    for name, figures, variant in (("a", ["12", "7b"], ""), ("b", ["2", "7a"], "seed 1")):
         content = {"claims": [claim | {"figure": f} for f in figures], "seconds": 3.4} | shared
+        content["variant"] = variant
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     rows, runs = claims.read([tmp_path])
     assert [row[0] for row in rows] == ["2", "7a", "7b", "12"]
     differs = "10 classes, eps 0.1; n_test 5 (paper all)"
-    assert runs == [["2, 7a", "digits", differs, "3"], ["7b, 12", "digits", differs, "3"]]
+    assert runs == [["2, 7a", "digits, seed 1", differs, "3"], ["7b, 12", "digits", differs, "3"]]
     lines = claims.table(claims.CLAIMS, rows).splitlines()
     assert lines[0] == ".. list-table::"
     first = lines.index("   * - 2")
     assert lines[first + 1 : first + 6] == [
-        "     - digits",
+        "     - digits, seed 1",
         "     - It is\\_so",
         "     - so",
         "     - x: 1",

@@ -83,10 +83,13 @@ def _resolve(options, kind):
 
 
 class Report:
-    """Claims of the paper beside what a script finds, as text, figures and a JSON file."""
+    """Claims of the paper beside what a script finds, as text, figures and a JSON file.
 
-    def __init__(self, options, data):
-        self.options, self.data = options, data
+    `variant` says how the network or its training differs from the paper's, if not by a size.
+    """
+
+    def __init__(self, options, data, variant=""):
+        self.options, self.data, self.variant = options, data, variant
         self.start = time.perf_counter()
         self.claims, self.pictures = [], []
         options.out.mkdir(parents=True, exist_ok=True)
@@ -119,6 +122,7 @@ class Report:
             "sizes": used | {"n_train": len(self.data.X_train), "n_test": len(self.data.X_test)},
             "eps": self.options.eps,
             "eps_step": self.options.eps_step,
+            "variant": self.variant,
             "differs": self._differences(used),
             "claims": self.claims,
             "pictures": self.pictures,
@@ -137,7 +141,8 @@ class Report:
 
     def _differences(self, used):
         """Sizes that are not the paper's, in words."""
-        parts = ["other images (digits)"] if self.data.kind == "digits" else []
+        parts = [self.variant] if self.variant else []
+        parts += ["other images (digits)"] if self.data.kind == "digits" else []
         for name, value in used.items():
             paper = self.options.paper[name]
             if value != paper:

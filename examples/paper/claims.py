@@ -20,7 +20,7 @@ def read(folders):
     claims, runs = [], []
     for path in sorted(path for folder in folders for path in folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        data = content["data"].replace("_", " ")
+        data = ", ".join(filter(None, [content["data"].replace("_", " "), content["variant"]]))
         for claim in content["claims"]:
             verdict = f"**{claim['verdict']}** ({claim['rule']})"
             found = [claim[key] for key in ("claim", "paper", "here")]

@@ -23,7 +23,7 @@ further, stays far smaller, and concentrates more on its top eigenvectors.
 import matplotlib.pyplot as plt
 import numpy as np
 from _common import Report, load, read_options
-from _networks import make_adversaries, make_network
+from _networks import make_adversaries, make_module, make_network
 from _rules import above, earlier_second_phase
 
 from skntk import AdversarialTraining, KernelDynamicsTracker
@@ -51,9 +51,26 @@ options = read_options(
         **{"learning_rate": 0.01, "momentum": 0.0, "pgd_steps": 20},
         **{"top": [10, 20], "adversary": ["none", "fgsm", "pgd"]},
     },
+    flags=(
+        (
+            "--network",
+            {
+                "choices": ["paper", "dense"],
+                "default": "paper",
+                "help": "dense: 64 hidden units, for many more steps",
+            },
+        ),
+        ("--schedule", {"choices": ["constant", "cosine"], "default": "constant"}),
+        ("--seed", {"type": int, "default": 0, "help": "of the first weights"}),
+    ),
 )
 data = load(options)
-report = Report(options, data)
+variant = {
+    "dense network": options.network == "dense",
+    "decaying rate": options.schedule == "cosine",
+    f"seed {options.seed}": options.seed != 0,
+}
+report = Report(options, data, ", ".join(name for name, used in variant.items() if used))
 n_outputs = 1 if data.n_classes == 2 else data.n_classes
 batch = slice(0, options.kernel_samples)
 
@@ -70,7 +87,14 @@ for training in options.adversary:
         )
         for kind, adversary in batches.items()
     }
-    network = make_network(options, data, adversary=adversaries[training])
+    network = make_network(
+        options,
+        data,
+        make_module(data, options.network),
+        options.schedule,
+        adversary=adversaries[training],
+        random_state=options.seed,
+    )
     network.set_callbacks(*of_batches.values()).fit(data.X_train, data.y_train)
     trackers |= {(training, kind): tracker for kind, tracker in of_batches.items()}
     attacked = network.attack(data.X_test, data.y_test, adversaries["pgd-20"])
