@@ -330,9 +330,10 @@ def quadratic(params, x):
 
 
 def test_never_all_kernels_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(skntk.dynamics._record, "_BLOCK_BYTES", 0)
+    n = 600  # large beside what other threads and JAX allocate, which is traced as well
+    monkeypatch.setattr(skntk.dynamics._record, "_BLOCK_BYTES", 2 * 8 * n**2)
     rng = np.random.default_rng(0)
-    tracker = KernelDynamicsTracker(rng.normal(size=(100, 4)), top=2, directory=tmp_path)
+    tracker = KernelDynamicsTracker(rng.normal(size=(n, 4)), top=2, directory=tmp_path)
     weights, step = rng.normal(size=(2, 4, 1))
     tracker.record(quadratic, weights, 0)
     tracemalloc.start()
