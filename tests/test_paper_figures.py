@@ -12,6 +12,7 @@ pytest.importorskip("optax")
 VERDICTS = {"holds", "does not hold", "not decidable at this scale"}
 TINY = ["--n-train", "60", "--n-test", "40"]
 TRAINED = [*TINY, "--epochs", "2", "--pgd-steps", "2"]
+VARIANT = ["--network", "dense", "--schedule", "cosine", "--seed", "1"]
 
 
 def run(script, *options, cwd):
@@ -59,8 +60,7 @@ def run(script, *options, cwd):
         ),
         (
             "fig05_06_13_14_15_dynamics",
-            [*TRAINED, "--kernel-samples", "6", "--top", "2", "5", "--network", "dense"]
-            + ["--schedule", "cosine", "--seed", "1"],
+            [*TRAINED, "--kernel-samples", "6", "--top", "2", "5", *VARIANT],
             {"5", "6", "13", "14", "15"},
             ["fig05_13", "fig06_distances", "fig06_14_polar", "fig15"],
         ),
