@@ -155,9 +155,9 @@ def subspace_overlap(K1: ArrayLike, K2: ArrayLike, p: int) -> NDArray:
 
     Notes
     -----
-    Where eigenvalue p equals eigenvalue p + 1 the top-p eigenspace is not unique, and so are the
-    angles. The kernel of a wide network with k outputs has almost every eigenvalue k times;
-    choose a multiple of k.
+    Where eigenvalue p equals eigenvalue p + 1, the top-p eigenspace is not unique, and neither
+    are the angles. The kernel of a wide network with k outputs has almost every eigenvalue k
+    times; choose a multiple of k.
 
     Examples
     --------
