@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -96,5 +97,14 @@ def unlinked(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r":(?:ref|term):`([^<`]+?)\s*(?:<[^`]+>)?`", r"\1", line) for line in lines]
 
 
+def write_claims(app):
+    """Make the tables of the paper's claims from the reports of its scripts."""
+    docs = Path(__file__).parent
+    script = docs.parent / "examples" / "paper" / "claims.py"
+    options = [docs / "paper_reports", "--output", docs / "paper_claims.inc"]
+    subprocess.run([sys.executable, script, *options], check=True)
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", unlinked)
+    app.connect("builder-inited", write_claims)

@@ -1,6 +1,8 @@
 """The scripts of the paper's figures run on digits and write figures and claims."""
 
 import json
+import re
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -78,7 +80,8 @@ def run(script, *options, cwd):
 def test_script_writes_figures_and_claims(tmp_path, script, options, figures, pictures):
     result = run(script, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    content = json.loads((tmp_path / "written" / f"{script}_digits.json").read_text())
+    stem = "digits_dense_network_decaying_rate_seed_1" if VARIANT[0] in options else "digits"
+    content = json.loads((tmp_path / "written" / f"{script}_{stem}.json").read_text())
     assert {claim["figure"] for claim in content["claims"]} == figures
     for claim in content["claims"]:
         assert claim["verdict"] in VERDICTS
@@ -88,7 +91,7 @@ def test_script_writes_figures_and_claims(tmp_path, script, options, figures, pi
     assert content["scale"] == "small" and content["sizes"]["n_test"] <= 40
     assert "other images (digits)" in content["differs"]
     assert "n_test 40 (paper all)" in content["differs"] and "kernel fc1" not in content["differs"]
-    assert {f"{name}_digits.png" for name in pictures} <= set(content["pictures"])
+    assert {f"{name}_{stem}.png" for name in pictures} <= set(content["pictures"])
     for picture in content["pictures"]:
         assert matplotlib.image.imread(tmp_path / "written" / picture)[..., :3].std() > 0.01
 
@@ -97,6 +100,13 @@ def test_an_epoch_of_linearisation_that_never_comes_is_refused(tmp_path):
     result = run("fig16_linearized", "--epochs", "2", "--linearize-at", "0", "2", cwd=tmp_path)
     assert result.returncode != 0 and not (tmp_path / "written").exists()
     assert "--linearize-at 2 is none of the epochs 0 to 1" in result.stderr
+
+
+def test_the_site_has_a_verdict_on_every_figure():
+    reports = Path(__file__).parents[1] / "docs" / "paper_reports"
+    claims = [c for path in reports.glob("*.json") for c in json.loads(path.read_text())["claims"]]
+    assert {int(re.match(r"\d+", claim["figure"])[0]) for claim in claims} == set(range(1, 17))
+    assert {claim["verdict"] for claim in claims} <= VERDICTS
 
 
 def test_claims_of_an_empty_folder_are_refused(tmp_path):

@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import json
 import platform
+import re
 import sys
 import time
 from pathlib import Path
@@ -94,6 +95,7 @@ class Report:
         self.claims, self.pictures = [], []
         options.out.mkdir(parents=True, exist_ok=True)
         self.script = Path(sys.argv[0]).stem
+        self.stem = "_".join([Path(options.data).stem, *re.findall(r"\w+", variant)])
         print(f"{options.data}: {len(data.X_train)} train, {len(data.X_test)} test images, "
               f"{data.n_classes} classes, eps {options.eps:.3g}")  # fmt: skip
 
@@ -105,14 +107,14 @@ class Report:
               f"  {finding.verdict.upper()} ({finding.rule})", flush=True)  # fmt: skip
 
     def draw(self, name):
-        """Save the current figure under a name and that of the data, and close it."""
-        path = self.options.out / f"{name}_{Path(self.options.data).stem}.png"
+        """Save the current figure by a name, the data and the variant, and close it."""
+        path = self.options.out / f"{name}_{self.stem}.png"
         plt.savefig(path, dpi=100, bbox_inches="tight")
         plt.close()
         self.pictures.append(path.name)
 
     def save(self):
-        """Write the JSON file, named by the script and the data."""
+        """Write the JSON file, named by the script, the data and the variant."""
         used = {name: getattr(self.options, name) for name in self.options.sizes}
         content = {
             "script": self.script,
@@ -134,7 +136,7 @@ class Report:
                 "scikit-learn": importlib.metadata.version("scikit-learn"),
             },
         }
-        path = self.options.out / f"{self.script}_{content['data']}.json"
+        path = self.options.out / f"{self.script}_{self.stem}.json"
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         print(f"\nsaved {', '.join([*self.pictures, path.name])} in {self.options.out}, "
               f"{content['seconds']:.0f} s")  # fmt: skip
