@@ -208,10 +208,10 @@ class NTKAttack(BaseEstimator):
             labels the estimator never saw, targets unlike a regressor's outputs, columns of text,
             or an estimator of precomputed kernels.
         """
-        return as_configured(X, self.run(X, y, epsilons=[self.eps]).X_adv[0])
+        return as_configured(X, self.run(X, y).X_adv[0])
 
     def run(
-        self, X: ArrayLike, y: ArrayLike | None = None, *, epsilons: Sequence[Any]
+        self, X: ArrayLike, y: ArrayLike | None = None, *, epsilons: Sequence[Any] | None = None
     ) -> AttackResult:
         """Attack at several budgets, carrying the best point of each to the next.
 
@@ -221,8 +221,8 @@ class NTKAttack(BaseEstimator):
             Clean samples, inside `clip_values`.
         y : array-like of shape (n,), or of shape (n, k) for a regressor, default=None
             True labels or values (targets if `targeted`). None: the estimator's own predictions.
-        epsilons : sequence of floats or of arrays of shape (d,)
-            Budgets, in any order; `eps` is not used.
+        epsilons : sequence of floats or of arrays of shape (d,), default=None
+            Budgets, in any order, in place of `eps`. None: `eps` alone.
 
         Returns
         -------
@@ -233,7 +233,7 @@ class NTKAttack(BaseEstimator):
         UserWarning
             For each of the doubts that "auto" has about the model.
         """
-        result = self._run(X, y, epsilons)
+        result = self._run(X, y, [self.eps] if epsilons is None else epsilons)
         for doubt in result.report["doubts"]:
             warn_user(UserWarning(doubt))
         return result

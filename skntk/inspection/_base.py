@@ -102,12 +102,12 @@ def series_style(index: int) -> dict[str, Any]:
     }
 
 
-def legend_beside(ax: Any, *, own_figure: bool) -> None:
-    """Put the legend outside the axes; below them if the figure is the Display's own."""
+def legend_beside(ax: Any, *, own_figure: bool, anchor: tuple[float, float] = (1.02, 1.0)) -> None:
+    """Put the legend below a figure of the Display's own, else right of the axes, at `anchor`."""
     if own_figure:
         ax.figure.legend(fontsize="small", loc="outside lower center")
     else:
-        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0.75, 1.1))
+        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=anchor)
 
 
 def axes_grid(

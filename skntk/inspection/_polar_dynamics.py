@@ -128,4 +128,5 @@ class PolarDynamicsDisplay(Display):
             ha="center",
             va="center",
         )
-        legend_beside(self.ax_, own_figure=ax is None)
+        # Clear of that label.
+        legend_beside(self.ax_, own_figure=ax is None, anchor=(1.15, 1.1))

@@ -740,6 +740,14 @@ def test_results_are_in_the_order_of_the_budgets(order):
     np.testing.assert_array_equal(result.epsilons, order)
 
 
+def test_a_run_without_budgets_has_that_of_the_attack():
+    problem = Problem(9)
+    attack = problem.attack(eps=0.2)
+    result = attack.run(problem.X, problem.y)
+    np.testing.assert_array_equal(result.epsilons, [0.2])
+    np.testing.assert_array_equal(result.X_adv[0], attack.generate(problem.X, problem.y))
+
+
 def test_scalar_and_vector_budgets_mix():
     problem = Problem(10)
     d = problem.X.shape[1]

@@ -53,6 +53,15 @@ def test_paths_are_drawn():
     assert len(colors) == 2
 
 
+def test_the_legend_in_given_axes_is_clear_of_the_label_of_the_angles():
+    figure = plt.figure(figsize=(10, 4), layout="constrained")
+    ax = figure.add_subplot(1, 2, 2, projection="polar")
+    PolarDynamicsDisplay.from_predictions(CURVES, ax=ax)
+    figure.canvas.draw()
+    (label,) = ax.texts
+    assert not ax.get_legend().get_window_extent().overlaps(label.get_window_extent())
+
+
 def test_dots_grow_along_each_path():
     display = PolarDynamicsDisplay.from_predictions(CURVES)
     for dots, line, (radius, angle) in zip(
