@@ -12,6 +12,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+from sphinx.ext import autosummary
+
 import skntk
 
 project = "skntk"
@@ -35,6 +37,8 @@ root_doc = "index"
 exclude_patterns = ["_build", "auto_examples/**/*.ipynb", "auto_examples/**/*.py*"]
 default_role = "py:obj"
 suppress_warnings = ["config.cache"]
+# No ends of sentences, at which the one-line descriptions of tables would break off.
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("App.", "Eq.", "Fig.", "Sec.")
 
 # --- the API reference -----------------------------------------------------------------------
 

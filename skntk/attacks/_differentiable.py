@@ -22,6 +22,12 @@ __all__ = [
     "as_victim",
 ]
 
+#: Remedy for networks of other libraries, which are no estimators.
+_WRAPPED = (
+    "wrap a trained Flax module by FlaxClassifier.from_params, a JAX function or a PyTorch module "
+    "by skntk.interop; "
+)
+
 
 class DifferentiableModel:
     """A fitted classifier or regressor as a function of arrays: outputs (m, k) and their pullback.
@@ -95,11 +101,12 @@ def as_victim(estimator: Any) -> DifferentiableModel:
     except Refusal as refusal:
         within = refusal.estimator is not estimator
         where = f", within it {shown(refusal.estimator, 60)}," if within else ""
+        wrapped = "" if hasattr(estimator, "fit") else _WRAPPED
         raise TypeError(
-            f"estimator={shown(estimator, 60)}{where} {refusal.reason}; attack an "
-            "estimator of skntk, or any object with decision_function(X), input_vjp(X, cotangents) "
-            "and classes_ (see skntk.attacks.DifferentiableClassifier), or attack it without "
-            "gradients, method='square'."
+            f"estimator={shown(estimator, 60)}{where} {refusal.reason}; "
+            f"{wrapped}attack an estimator of skntk, or any object with decision_function(X), "
+            "input_vjp(X, cotangents) and classes_ (see skntk.attacks.DifferentiableClassifier), "
+            "or attack it without gradients, method='square'."
         ) from None
     classes = None if regresses(estimator) else np.asarray(estimator.classes_)
     return DifferentiableModel(of_outputs, classes)

@@ -138,17 +138,17 @@ class KernelRecord:
 
     @property
     def distances_(self) -> NDArray:
-        """Pairwise kernel distances (T, T), Eq. 12."""
+        """Pairwise kernel distances (T, T). See Eq. 12."""
         return self._distances.copy()
 
     @property
     def polar_radius_(self) -> NDArray:
-        """Distance (T,) to the first kernel, relative to that of the last kernel, Eq. 13."""
+        """Distance (T,) to the first kernel, relative to that of the last kernel. See Eq. 13."""
         return polar_from_distances(self._distances[0], self.frobenius_norm_)[0]
 
     @property
     def polar_angle_(self) -> NDArray:
-        """Angle to the first kernel in radians (T,), Eq. 13."""
+        """Angle to the first kernel in radians (T,). See Eq. 13."""
         return polar_from_distances(self._distances[0], self.frobenius_norm_)[1]
 
     @property

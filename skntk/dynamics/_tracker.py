@@ -21,13 +21,13 @@ from ..finite._adversarial_training import AdversarialTraining
 from ..finite._outputs import attack
 from ..kernels._tangent_kernel import tangent_gram
 from ..networks._function import (
-    FunctionNetwork,
     as_leaves,
     as_numpy,
     check_rowwise,
     count_outputs,
 )
 from ..networks._given_parameters import refuse_untrainable
+from ..networks._resolve import wrap_function
 from ._fit_callback import FitCallbackMixin
 from ._kept_weights import KeptWeightsMixin
 from ._record import KernelRecord
@@ -63,7 +63,8 @@ class KernelDynamicsTracker(FitCallbackMixin, KeptWeightsMixin):
     y : array-like of shape (N,), default=None
         Labels of the batch, required if it is attacked; for `record`, indices of outputs.
     every : int, default=1
-        Number of epochs between checkpoints. The first and the last network are always recorded.
+        Number of epochs of a fit between checkpoints. The first and the last network are always
+        recorded, and so is every call of `record`.
     adversary : AdversarialTraining, default=None
         Adversary that attacks the batch at every checkpoint, the first included. If None, the one
         of the network's own training, if any; a radius of 0 leaves the batch clean (Notes).
@@ -238,23 +239,23 @@ class KernelDynamicsTracker(FitCallbackMixin, KeptWeightsMixin):
         Parameters
         ----------
         apply_fn : callable
-            ``apply_fn(params, x)`` returns outputs (n, k) for inputs like `X`. Pass the same
-            function every time, since each function is compiled separately.
+            ``apply_fn(params, x)`` returns outputs (n, k) for inputs like `X`, such as the
+            ``apply`` of a Linen module. Pass the same function every time, since each function is
+            compiled separately.
         params : tree of arrays
-            Parameters at this step. Every array counts as trained, so leave out those that
+            Parameters at this step, converted to the precision of `X`; for ``module.apply`` its
+            variables, ``{"params": ...}``. Every array counts as trained, so leave out those that
             are not: ``lambda params, x: module.apply({"params": params, **frozen}, x)``.
         step : int
             Number of the step; each is recorded once.
         """
         self._check_can_record()
-        if not callable(apply_fn):
-            raise TypeError(f"apply_fn={apply_fn!r} must be a function of (params, x).")
+        network = wrap_function(apply_fn, params, self.X.shape[1:])
         # Flax's TrainState counts its steps in an array.
         step = check_integer("step", step.item() if hasattr(step, "item") else step, low=0)
         refuse_untrainable(params)
         given, params = params, as_numpy(params, self.X.dtype)
         leaves = as_leaves(params)
-        network = FunctionNetwork(apply_fn, self.X.shape[1:])
         X = self.X.reshape(len(self.X), -1)
         n_outputs = count_outputs(network, params, {}, X.shape[1], X.dtype)
         check_rowwise(network, params, {}, X.shape[1], X.dtype)

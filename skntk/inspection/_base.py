@@ -34,6 +34,8 @@ class Display(ABC):
 
     #: Title of the plot; None for none.
     name: str | None = None
+    #: Room between the axes and the title, in points; None for that of matplotlib's settings.
+    _title_pad: float | None = None
 
     def plot(self, ax: Any = None, **options: Any) -> Self:
         """Plot the stored data.
@@ -53,7 +55,7 @@ class Display(ABC):
         """
         self._draw(ax, **options)
         if self.name is not None:
-            self.ax_.set_title(self.name, wrap=True)
+            self.ax_.set_title(self.name, wrap=True, pad=self._title_pad)
         return self
 
     @abstractmethod

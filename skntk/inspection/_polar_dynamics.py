@@ -40,6 +40,8 @@ class PolarDynamicsDisplay(Display):
     ['standard']
     """
 
+    _title_pad = 40.0  # above the label of the angles, which runs beside the arc
+
     def __init__(self, *, curves: dict[str, Any], name: str | None = None) -> None:
         self.curves = curves
         self.name = name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from .._utils.optional import import_for
 from .._utils.showing import shown
 from ._function import FunctionNetwork, Network
 
-__all__ = ["FittedNetwork", "is_trained", "make_network", "wrap_trained"]
+__all__ = ["FittedNetwork", "is_trained", "make_network", "wrap_function", "wrap_trained"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,40 @@ def wrap_trained(module: Any, params: Any, input_shape: Any) -> tuple[Network, A
         )
     if _is_linen(module):
         return _linen().wrap_linen_variables(module, params, shape)
-    return FunctionNetwork(module, shape), params, {}
+    return wrap_function(module, params, shape), params, {}
+
+
+def wrap_function(
+    function: Any, params: Any, input_shape: tuple[int, ...] | None
+) -> FunctionNetwork:
+    """Wrap a function ``apply_fn(params, x)``.
+
+    Raises
+    ------
+    TypeError
+        If it is a module, or no function at all.
+    ValueError
+        If it is the ``apply`` of a Linen module, and `params` lacks the collection "params".
+    """
+    if _is_linen(function):
+        raise TypeError(
+            f"apply_fn={shown(function, 60)} is a Linen module; give apply_fn=module.apply, and as "
+            "params the variables that it takes."
+        )
+    if is_trained(function):
+        raise TypeError(
+            f"apply_fn={shown(function, 60)} is an NNX module; divide it by graph, params = "
+            "nnx.split(module), and give apply_fn=lambda params, x: nnx.merge(graph, params)(x)."
+        )
+    if not callable(function):
+        raise TypeError(f"apply_fn={shown(function, 60)} must be a function of (params, x).")
+    of_module = _is_linen(getattr(function, "__self__", None)) and function.__name__ == "apply"
+    if of_module and not (isinstance(params, Mapping) and "params" in params):
+        raise ValueError(
+            "params of module.apply are all its variables, a dict with 'params', which is not in "
+            "what was given; give {'params': params}."
+        )
+    return FunctionNetwork(function, input_shape)
 
 
 def _as_shape(input_shape: Any) -> tuple[int, ...] | None:

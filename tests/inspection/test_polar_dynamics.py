@@ -62,6 +62,13 @@ def test_the_legend_in_given_axes_is_clear_of_the_label_of_the_angles():
     assert not ax.get_legend().get_window_extent().overlaps(label.get_window_extent())
 
 
+def test_the_title_is_clear_of_the_label_of_the_angles():
+    display = PolarDynamicsDisplay.from_predictions(CURVES, name="A network under PGD, top 20")
+    display.figure_.canvas.draw()
+    (label,) = display.ax_.texts
+    assert not display.ax_.title.get_window_extent().overlaps(label.get_window_extent())
+
+
 def test_dots_grow_along_each_path():
     display = PolarDynamicsDisplay.from_predictions(CURVES)
     for dots, line, (radius, angle) in zip(

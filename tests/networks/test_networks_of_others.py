@@ -3,6 +3,7 @@
 import functools
 import io
 import pickle
+import re
 from typing import Any
 
 import jax
@@ -540,3 +541,37 @@ def test_random_modules_compute_what_plain_flax_computes(seed):
 @pytest.mark.parametrize("seed", range(6, 200))
 def test_many_random_modules_compute_what_plain_flax_computes(seed):
     check_random_module(seed)
+
+
+@pytest.mark.parametrize(
+    ("function", "params", "error", "message"),
+    [
+        (nn.Dense(3), {"params": {}}, TypeError, "is a Linen module; give apply_fn=module.apply"),
+        (NormalisedNNX(nnx.Rngs(0)), {}, TypeError, "nnx.split"),
+        ({"w": np.ones(3)}, nn.Dense(3).apply, TypeError, "must be a function of (params, x)"),
+        (
+            nn.Dense(3).apply,
+            nn.Dense(3).init(jax.random.key(0), jnp.ones((1, 4)))["params"],
+            ValueError,
+            "give {'params': params}",
+        ),
+    ],
+    ids=["Linen", "NNX", "swapped", "inner"],
+)
+def test_what_is_no_function_of_parameters_is_named(function, params, error, message):
+    with pytest.raises(error, match=re.escape(message)) as raised:
+        KernelDynamicsTracker(X, top=(1,)).record(function, params, 0)
+    assert len(str(raised.value)) < 300
+
+
+def test_kernels_of_apply_want_all_variables():
+    variables = nn.Dense(3).init(jax.random.key(0), jnp.ones((1, 4)))
+    assert EmpiricalNTK(nn.Dense(3).apply, variables)(X).shape == (12, 12)
+    with pytest.raises(ValueError, match=re.escape("give {'params': params}")):
+        EmpiricalNTK(nn.Dense(3).apply, variables["params"])(X)
+
+
+def test_modules_under_attack_are_told_how_to_be_wrapped():
+    for module in (nn.Dense(3), NormalisedNNX(nnx.Rngs(0))):
+        with pytest.raises(TypeError, match=r"FlaxClassifier\.from_params"):
+            NTKAttack(module).generate(X, y)
