@@ -122,7 +122,7 @@ class KernelDistanceDisplay(Display):
             self.distances, vmin=0, vmax=self.vmax, origin="lower", cmap="viridis"
         )
         # Checkpoints need not be evenly spaced, so the ticks carry their steps.
-        ticks = np.unique(np.linspace(0, len(self.steps) - 1, 5).round().astype(int))
+        ticks = np.arange(0, len(self.steps), max(1, round((len(self.steps) - 1) / 4)))
         labels = [str(step) for step in self.steps[ticks]]
         self.ax_.set_xticks(ticks, labels)
         self.ax_.set_yticks(ticks, labels)

@@ -52,6 +52,8 @@ def test_many_steps_are_labelled_by_a_few():
     display = KernelDistanceDisplay.from_predictions(np.zeros((41, 41)), steps)
     assert tick_labels(display.ax_.xaxis) == ["0", "100", "200", "300", "400"]
     np.testing.assert_array_equal(display.ax_.get_xticks(), [0, 10, 20, 30, 40])
+    display = KernelDistanceDisplay.from_predictions(np.zeros((11, 11)), range(0, 110, 10))
+    assert tick_labels(display.ax_.xaxis) == ["0", "20", "40", "60", "80", "100"]
     display.figure_.canvas.draw()
 
 
