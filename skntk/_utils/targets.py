@@ -85,7 +85,7 @@ def real_targets(y: NDArray, dtype: Any) -> NDArray:
     except (TypeError, ValueError) as error:
         raise TypeError(f"y is no array of numbers, which a regressor needs: {error}.") from None
     largest = float(np.abs(targets).max())
-    if not largest < np.sqrt(np.finfo(dtype).max):
+    if not largest < float(np.sqrt(np.finfo(dtype).max)):
         raise ValueError(
             f"y holds {largest:.3g} in absolute value, beyond the range of {np.dtype(dtype).name}; "
             "scale the targets, for instance by sklearn.compose.TransformedTargetRegressor."

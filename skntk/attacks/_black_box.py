@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +11,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.optional import import_for
+from .._utils.showing import shown
 from .._utils.targets import as_columns
+from .._utils.warnings import user_warnings_ignored
 from ._readings import is_hard_vote, reading_of, unwrapped
 
 __all__ = [
@@ -62,7 +63,7 @@ class BlackBox:
     def outputs(self, X: NDArray) -> NDArray:
         """Outputs (m, k), with one column for two classes."""
         inputs = self._framed(X)
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # on feature names
+        with user_warnings_ignored():  # on feature names
             if self.regresses:
                 return as_columns(np.asarray(self.estimator.predict(inputs)))
             if self.reading is None:
@@ -118,6 +119,12 @@ def as_black_box(estimator: Any) -> BlackBox:
         check_is_fitted(estimator)
     if regresses(estimator):
         return BlackBox(estimator)
+    of_pairs = getattr(unwrapped(estimator), "decision_function_shape", None) == "ovo"
+    if of_pairs and len(estimator.classes_) > 2:
+        raise TypeError(
+            f"estimator={shown(estimator, 60)} gives an output for each pair of classes; set "
+            "decision_function_shape='ovr', which gives one for each class."
+        )
     has_outputs = hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")
     has_outputs = has_outputs or is_hard_vote(unwrapped(estimator))
     if not has_outputs or not hasattr(estimator, "classes_"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, singledispatch
@@ -19,6 +18,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from .._utils.optional import import_for
+from .._utils.warnings import user_warnings_ignored
 from ._affine import ArrayMap, affine_pullback, as_in_sklearn, known_pullback
 from ._functions import DifferentiableFunction, derivative_of
 
@@ -231,7 +231,7 @@ def _complete_rows(imputer: Any) -> ArrayMap | None:
 
 def _transform(transformer: Any, X: NDArray) -> NDArray:
     """Transformed rows; scikit-learn's words on names and empty columns were said in `fit`."""
-    with warnings.catch_warnings(action="ignore", category=UserWarning):
+    with user_warnings_ignored():
         return np.asarray(transformed(transformer, X), dtype=float)
 
 

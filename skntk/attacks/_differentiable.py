@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.showing import shown
+from .._utils.warnings import user_warnings_ignored
 from . import _ensembles, _regressors  # noqa: F401  they register their views
 from ._black_box import check_classifies, check_has_features, regresses
 from ._views import DifferentiableClassifier, Linearization, Refusal, View, view
@@ -53,16 +53,17 @@ class DifferentiableModel:
 
     def outputs(self, X: NDArray) -> NDArray:
         """Outputs (m, k), with one column for two classes."""
-        with _without_feature_name_warnings():
+        # Of names of features, which were checked on the user's input.
+        with user_warnings_ignored():
             return self._view.outputs(X)
 
     def linearize(self, X: NDArray) -> Linearization:
         """Outputs (m, k) and a pullback from cotangents (m, k) to gradients (m, d)."""
-        with _without_feature_name_warnings():
+        with user_warnings_ignored():
             outputs, pullback = self._view.linearize(X)
 
         def pull_back(cotangents: NDArray) -> NDArray:
-            with _without_feature_name_warnings():
+            with user_warnings_ignored():
                 return pullback(cotangents)
 
         return outputs, pull_back
@@ -110,9 +111,3 @@ def as_victim(estimator: Any) -> DifferentiableModel:
         ) from None
     classes = None if regresses(estimator) else np.asarray(estimator.classes_)
     return DifferentiableModel(of_outputs, classes)
-
-
-def _without_feature_name_warnings() -> warnings.catch_warnings:
-    """Ignore warnings about missing feature names, which were checked on the user's input."""
-    context = warnings.catch_warnings(action="ignore", category=UserWarning)
-    return context

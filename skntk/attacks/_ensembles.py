@@ -222,7 +222,14 @@ def _stacking(stacking: StackingClassifier, method: Method) -> View:
         members.append(_response(member, (name,), len(stacking.classes_)))
     if stacking.passthrough:
         members.append(Inputs())
-    return Composed(Combined(members, combine.beside), view(stacking.final_estimator_, method))
+    final = view(stacking.final_estimator_, method)
+    if final.frozen:
+        raise Refusal(
+            stacking.final_estimator_,
+            f"has a part {final.frozen[0][0].name!r} without a gradient behind the members of a "
+            "StackingClassifier",
+        )
+    return Composed(Combined(members, combine.beside), final)
 
 
 @known_view.register(FixedThresholdClassifier)

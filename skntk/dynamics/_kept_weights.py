@@ -109,6 +109,10 @@ class KeptWeightsMixin:
         check_is_fitted(estimator)
         params = self._tree("params", step, estimator.params_)
         constants = self._tree("constants", step, estimator.constants_)
+        if constants is None:
+            raise ValueError(
+                f"Step {step} was recorded by record, which knows no estimator; take params_at."
+            )
         anchor = self._tree("anchor", step, estimator.params_)
         return estimator._at_epoch(int(step), params, constants, anchor)
 

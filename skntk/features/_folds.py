@@ -120,4 +120,4 @@ def _average_scores(
     for name in ("usefulness_", "robustness_"):
         mean = np.mean([getattr(fold, name)[:p] for fold in folds], axis=0)
         # Folds have fewer features than the whole, so the last features were not scored.
-        setattr(decomposer, name, np.pad(mean, (0, n_features - p), constant_values=-1.0))
+        setattr(decomposer, name, np.pad(mean, (0, n_features - p), constant_values=np.nan))

@@ -81,8 +81,9 @@ def score_machines(
             dual = coefficients(machines)
             outputs, pullback = evaluate(dual)
             clean[machines] += (classify(outputs) == labels[rows]) @ weights[rows]
-            cotangents = fgsm_cotangents(outputs, labels[rows])
-            gradient = pullback(cotangents)
+            if not balls:
+                continue
+            gradient = pullback(fgsm_cotangents(outputs, labels[rows]))
             for e, (eps, ball) in enumerate(balls):
                 points = ball.step(X[rows], gradient, eps)
                 outputs = expansion.machine_outputs(points, X_fit, dual)

@@ -43,6 +43,8 @@ def _criterion(decomposer: SpectralFeatureDecomposer, rank_by: Any) -> NDArray:
             f"number per feature, ({p},)."
         )
     values = values.astype(float)
+    # What follows from the scores of a feature without any is kept last.
+    values[np.isnan(values) & np.isnan(decomposer.usefulness_)] = -np.inf
     if np.isnan(values).any():
         raise ValueError(
             f"rank_by gave NaN for {np.isnan(values).sum()} of {p} features; give a number "

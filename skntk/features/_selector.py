@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.feature_selection import SelectorMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -52,7 +53,7 @@ class RobustFeatureSelector(
     ----------
     decomposer : SpectralFeatureDecomposer, default=None
         Decomposer that supplies the features. If None, one with default parameters. It is
-        cloned unless ``cv="prefit"``.
+        cloned unless ``cv="prefit"`` or it is a `FrozenEstimator`.
     n_features_to_select : int or float, default=None
         Number of features to keep; a float in (0, 1] is a fraction. If None, one of about
         two dozen geometrically spaced numbers: the one whose machine is most accurate under
@@ -74,7 +75,8 @@ class RobustFeatureSelector(
         If None, one split, by `validation_fraction`. With folds, each is decomposed separately,
         the scores of the i-th features are averaged over the folds, and the features kept are
         those of all samples. With "prefit", `decomposer` is already fitted, and the samples
-        serve only to rank its features.
+        serve only to rank its features; in a grid, whose clones would not be fitted, give
+        ``FrozenEstimator(decomposer)`` in its place, with any `cv`.
     memory : {"auto"}, str, joblib.Memory or None, default="auto"
         Cache of decompositions, so that a grid search over `n_features_to_select` computes
         each only once. "auto" keeps the most recent 2 GiB in this process. A directory or a
@@ -181,9 +183,9 @@ class RobustFeatureSelector(
         if labels.kept is not None:
             samples, X_raw = samples.rows(labels.kept), _safe_indexing(X_raw, labels.kept)
         samples = samples._replace(weights=labels.weights)
-        if isinstance(self.cv, str):
+        if isinstance(self.cv, str) or isinstance(self.decomposer, FrozenEstimator):
             self.decomposer_, folds = score_prefit(
-                self.decomposer, X_raw, samples, self._ball(), progress
+                self._given_decomposer(), X_raw, samples, self._ball(), progress
             )
         else:
             self.decomposer_, folds = self._decompose(samples, labels.kept, len(X), progress)
@@ -281,11 +283,11 @@ class RobustFeatureSelector(
         return self.ranking_ <= self.n_features_
 
     def _check_parameters(self) -> None:
-        if self.decomposer is not None and not isinstance(
-            self.decomposer, SpectralFeatureDecomposer
-        ):
+        decomposer = self._given_decomposer()
+        if decomposer is not None and not isinstance(decomposer, SpectralFeatureDecomposer):
             raise TypeError(
-                f"decomposer={shown(self.decomposer)} must be a SpectralFeatureDecomposer or None."
+                f"decomposer={shown(self.decomposer)} must be a SpectralFeatureDecomposer, a "
+                "FrozenEstimator of one that is fitted, or None."
             )
         if not callable(self.rank_by):
             check_option("rank_by", self.rank_by, CRITERIA)
@@ -300,6 +302,10 @@ class RobustFeatureSelector(
             )
         if isinstance(self.cv, str) and self.cv != "prefit":
             raise ValueError(f"cv={self.cv!r} is not supported; give a splitter or 'prefit'.")
+
+    def _given_decomposer(self) -> Any:
+        frozen = isinstance(self.decomposer, FrozenEstimator)
+        return self.decomposer.estimator if frozen else self.decomposer
 
     def _ball(self) -> dict[str, Any]:
         # A list is the half-axes of one ball here, of which `score_features` makes several balls.

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import validate_data
 
+from .._utils.showing import shown
 from .._utils.targets import classify, one_hot_or_sign
 from .._utils.validation import check_table
 from .._utils.weights import check_class_weight, check_sample_weight, encode_weighted_targets
@@ -156,15 +157,23 @@ class NTKClassifierCV(LeaveOneOutSearchMixin, KernelClassifierMixin, BaseEstimat
             *(X, targets, weights, kept),
             candidates=candidates,
             score=score,
-            n_matrices=3 if self.attack is None else 7 + targets.shape[1],
+            # Those of the path, and under attack four for each output of the machines, and a copy.
+            n_matrices=3 if self.attack is None else 7 + 5 * targets.shape[1],
         )
         return self
 
     def _check_attack(self) -> None:
         if self.attack is None:
             return
-        if not hasattr(self.attack, "run") or self.attack.estimator is not None:
-            raise ValueError(f"attack={self.attack!r} must be an NTKAttack(None, ...).")
+        if isinstance(self.attack, type) or not hasattr(self.attack, "run"):
+            raise TypeError(
+                f"attack={shown(self.attack)} is not an attack; give NTKAttack(None, ...)."
+            )
+        if self.attack.estimator is not None:
+            raise ValueError(
+                "attack has an estimator of its own; give NTKAttack(None, ...), which is made on "
+                "each machine in turn."
+            )
         if self.attack.targeted:
             raise ValueError(
                 "attack has targeted=True, which would move samples toward their own labels; "
@@ -181,8 +190,15 @@ class NTKClassifierCV(LeaveOneOutSearchMixin, KernelClassifierMixin, BaseEstimat
     ) -> NDArray:
         """Which samples (n,) the attack left right, each at the machine without it."""
         coefficients = held_out.coefficients(time, alpha).astype(self.X_fit_.dtype)
-        machine = LeaveOneOutMachine(self.kernel_, self.X_fit_, coefficients, self.classes_)
-        # All samples in one batch: the machine knows them by their place.
-        attack = clone(self.attack).set_params(estimator=machine, batch_size=len(indices))
-        result = attack.run(self.X_fit_, self.classes_[indices], epsilons=[attack.eps])
-        return ~result.success[0]
+        labels, n = self.classes_[indices], len(indices)
+        # The machine knows samples by their place in the batch, and these methods keep it. Others
+        # go on with some of the samples only, and get one sample at a time.
+        together = self.attack.method in ("fgsm", "pgd")
+        right = np.empty(n, bool)
+        for part in [slice(0, n)] if together else [slice(i, i + 1) for i in range(n)]:
+            machine = LeaveOneOutMachine(
+                self.kernel_, self.X_fit_, coefficients[part], self.classes_
+            )
+            attack = clone(self.attack).set_params(estimator=machine, batch_size=n, n_jobs=None)
+            right[part] = ~attack.run(self.X_fit_[part], labels[part]).success[0]
+        return right

@@ -27,6 +27,10 @@ class KernelMachineMixin(KernelParametersMixin):
     X_fit_: Any  # ndarray, or None if the kernel is precomputed
     dual_coef_: NDArray
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether the last fit ended well; one that failed leaves no coefficients."""
+        return hasattr(self, "dual_coef_")
+
     def input_vjp(self, X: ArrayLike, cotangents: ArrayLike) -> NDArray:
         r"""Gradient of :math:`\sum_r c_r f_r(x)` with respect to each input (Eq. 22).
 

@@ -123,6 +123,7 @@ class NTKRegressorCV(LeaveOneOutSearchMixin, RegressorMixin, BaseEstimator):
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
         )
+        real_targets(y, X.dtype)  # in whose range the coefficients must be
         targets = real_targets(y, np.float64)
         self._one_target = y.ndim == 1
         weights = check_sample_weight(sample_weight, X)

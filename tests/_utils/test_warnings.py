@@ -1,5 +1,6 @@
 """Warnings point at the user's line, through whatever they came."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skntk import NTKClassifier, SpectralFeatureDecomposer
-from skntk._utils.warnings import warn_user
+from skntk._utils.warnings import user_warnings_ignored, warn_user
 
 X = np.random.default_rng(0).standard_normal((24, 3))
 X[1::2] = X[::2]
@@ -41,3 +42,29 @@ def test_nothing_to_warn_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_user(None)
+
+
+def test_threads_leave_the_filters_as_they_were():
+    before = list(warnings.filters)
+    both_inside, first_left = threading.Barrier(2), threading.Event()
+
+    def leave_first():
+        with user_warnings_ignored():
+            both_inside.wait()
+        first_left.set()
+
+    def leave_last():
+        with user_warnings_ignored():
+            both_inside.wait()
+            first_left.wait(10)
+
+    threads = [threading.Thread(target=each) for each in (leave_first, leave_last)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert first_left.is_set() and list(warnings.filters) == before
+    with user_warnings_ignored():
+        warnings.warn("not heard", UserWarning, stacklevel=1)
+    with pytest.warns(UserWarning, match="heard"):
+        warnings.warn("heard", UserWarning, stacklevel=1)

@@ -8,6 +8,7 @@ from scipy.special import logit
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
@@ -26,7 +27,7 @@ from sklearn.model_selection import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from skntk import NTKAttack, NTKClassifier
 from skntk.attacks._differentiable import as_differentiable
@@ -422,3 +423,35 @@ class Custom(NTKClassifier):
 def test_subclasses_that_predict_otherwise_are_refused(estimator, message):
     with pytest.raises(TypeError, match=message):
         as_differentiable(estimator.fit(*data()))
+
+
+def test_what_cannot_be_moved_behind_a_stack_is_refused():
+    """Its columns are no longer those of the input, so that no budget could leave them."""
+    X = np.random.default_rng(0).integers(0, 4, (40, 3)) / 3
+    y = np.arange(40) % 2
+    encoded = ColumnTransformer([("codes", ENCODER, [1])], remainder="passthrough")
+    stack = StackingClassifier(
+        [("lr", LogisticRegression())],
+        make_pipeline(encoded, LogisticRegression()),
+        passthrough=True,
+    ).fit(X, y)
+    with pytest.raises(TypeError, match="'codes' without a gradient behind the members"):
+        NTKAttack(stack, eps=0.1).generate(X, y)
+    attack = NTKAttack(stack, eps=0.1, method="square", n_queries=5, random_state=0)
+    assert attack.generate(X, y).shape == X.shape
+
+
+@pytest.mark.parametrize("machine", [SVC, NuSVC])
+@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: make_pipeline(StandardScaler(), e)])
+def test_outputs_of_pairs_of_classes_are_refused(machine, wrap):
+    X, y = load_iris(return_X_y=True)
+    options = {"eps": 0.0, "method": "square", "n_queries": 1, "clip_values": None}
+    of_pairs = wrap(machine(decision_function_shape="ovo")).fit(X, y)
+    with pytest.raises(TypeError, match="decision_function_shape='ovr'"):
+        NTKAttack(of_pairs, **options).run(X, y)
+    of_classes = wrap(machine()).fit(X, y)
+    result = NTKAttack(of_classes, **options).run(X, y)
+    assert result.robust_accuracy[0] == pytest.approx(of_classes.score(X, y), abs=0.02)
+    two = y < 2
+    of_two = wrap(machine(decision_function_shape="ovo")).fit(X[two], y[two])
+    assert NTKAttack(of_two, **options).run(X[two], y[two]).robust_accuracy[0] == 1

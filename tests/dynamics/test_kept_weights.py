@@ -177,3 +177,12 @@ def test_refused():
         recorder.at_step(1, other)
     with pytest.raises(TypeError, match="keep_params must be True or False"):
         tracker(keep_params="yes")
+
+
+def test_a_step_of_an_own_loop_has_no_network():
+    network = FlaxClassifier(nn.Dense(3), max_epochs=1, random_state=0).fit(X, y)
+    tracker = KernelDynamicsTracker(X[:4], top=(1,), keep_params=True)
+    tracker.record(network.module.apply, {"params": network.params_}, 0)
+    with pytest.raises(ValueError, match=r"recorded by record.*take params_at"):
+        tracker.at_step(0, network)
+    assert set(tracker.params_at(0, {"params": network.params_})) == {"params"}

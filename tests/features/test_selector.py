@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
@@ -727,3 +728,28 @@ def test_float32_stays_float32():
     assert selector.transform(X.astype(np.float32)).dtype == np.float32
     assert selector.decision_function(X.astype(np.float32)).dtype == np.float32
     assert selector.input_vjp(X.astype(np.float32), np.ones(30)).dtype == np.float32
+
+
+def test_features_without_scores_come_last_by_whatever_criterion():
+    X, y = uniform(40, 8), np.arange(40) % 2
+    selector = RobustFeatureSelector(
+        fc1(), cv=3, n_features_to_select=5, rank_by=lambda d: d.usefulness_ * d.robustness_
+    ).fit(X, y)
+    unscored = np.isnan(selector.decomposer_.usefulness_)
+    assert unscored.any() and not (selector.get_support() & unscored).any()
+    assert selector.ranking_[unscored].min() > selector.ranking_[~unscored].max()
+    by_name = RobustFeatureSelector(fc1(), cv=3, n_features_to_select=5).fit(X, y)
+    assert by_name.ranking_[unscored].min() > by_name.ranking_[~unscored].max()
+
+
+def test_a_frozen_decomposer_is_as_prefit_and_survives_a_grid():
+    X, y = uniform(40, 8), np.arange(40) % 2
+    decomposer = fc1(n_components=10).fit(X, y)
+    frozen = RobustFeatureSelector(FrozenEstimator(decomposer), n_features_to_select=3)
+    prefit = RobustFeatureSelector(decomposer, cv="prefit", n_features_to_select=3)
+    assert_array_equal(frozen.fit(X, y).ranking_, prefit.fit(X, y).ranking_)
+    assert_allclose(frozen.decision_function(X), prefit.decision_function(X))
+    search = GridSearchCV(frozen, {"n_features_to_select": [2, 10]}, cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(NotFittedError):
+        RobustFeatureSelector(FrozenEstimator(fc1())).fit(X, y)

@@ -25,6 +25,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 import skntk._utils.memory
 from skntk import AffineMap, NTKClassifier, NTKClassifierCV
@@ -694,6 +695,8 @@ def test_a_refit_that_failed_leaves_nothing_fitted(machine, name):
     for call in (clf.predict, clf.decision_function, clf.predict_proba):
         with pytest.raises(NotFittedError):
             call(X)
+    with pytest.raises(NotFittedError):  # as scikit-learn asks, and attacks do
+        check_is_fitted(clf)
 
 
 # Bad input: one clear error

@@ -73,14 +73,15 @@ def test_scores_are_leave_one_out_accuracies(n_classes):
     assert_array_equal(clf.dual_coef_, chosen.dual_coef_)
 
 
-@pytest.mark.parametrize("method", ["fgsm", "pgd"])
+@pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd", "square", "auto"])
 def test_robust_scores_are_those_of_attacks_on_refits(method):
     X, y = samples(3)
-    attack = NTKAttack(None, eps=0.1, method=method)
+    options = {"eps": 0.1, "method": method, "random_state": 0, "n_queries": 30}
+    attack = NTKAttack(None, **options)
     clf = NTKClassifierCV("fc1", alphas=[0.1, 10.0], attack=attack).fit(X, y)
     for alpha, score in zip([0.1, 10.0], clf.scores_[:, 0], strict=True):
         right = [
-            fit.predict(NTKAttack(fit, eps=0.1, method=method).generate(X[[i]], y[[i]]))[0] == y[i]
+            fit.predict(NTKAttack(fit, **options).generate(X[[i]], y[[i]]))[0] == y[i]
             for i, fit in refits(X, y, alpha=alpha)
         ]
         assert score == pytest.approx(np.mean(right))
@@ -135,8 +136,9 @@ def test_predicts_and_is_attacked_like_any_machine():
         ({"alphas": [-1.0]}, ValueError, "alphas=-1.0"),
         ({"alphas": ["a"]}, TypeError, "alphas.*'a'"),
         ({"times": [np.nan]}, ValueError, "times=nan"),
-        ({"attack": 0.1}, ValueError, "attack=0.1 must be an NTKAttack"),
-        ({"attack": NTKAttack(NTKClassifier())}, ValueError, "must be an NTKAttack.None"),
+        ({"attack": 0.1}, TypeError, "attack=0.1 is not an attack"),
+        ({"attack": NTKAttack}, TypeError, "is not an attack; give NTKAttack.None"),
+        ({"attack": NTKAttack(NTKClassifier())}, ValueError, "give NTKAttack.None"),
         ({"attack": NTKAttack(None, targeted=True)}, ValueError, "targeted=True"),
         ({"attack": NTKAttack(None), "kernel": "precomputed"}, ValueError, "no input to attack"),
     ],

@@ -97,3 +97,10 @@ def test_a_sample_of_weight_0_is_nowhere():
     alone = NTKRegressorCV(KERNEL).fit(X[kept], Y[kept], WEIGHTS[kept])
     assert_array_equal(network.X_fit_, X[kept])
     assert_allclose(network.scores_, alone.scores_, rtol=1e-12)
+
+
+def test_targets_beyond_the_range_of_the_inputs_are_refused():
+    X, y = np.random.default_rng(0).random((12, 3), np.float32), np.arange(12.0)
+    with pytest.raises(ValueError, match="beyond the range of float32"):
+        NTKRegressorCV("fc1").fit(X, 1e40 * y)
+    assert np.isfinite(NTKRegressorCV("fc1").fit(X.astype(float), 1e40 * y).predict(X)).all()
