@@ -81,6 +81,7 @@ def test_script_writes_figures_and_claims(tmp_path, script, options, figures, pi
     result = run(script, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     stem = "digits_dense_network_decaying_rate_seed_1" if VARIANT[0] in options else "digits"
+    stem += "_classes_3_8" if "--classes" in options else ""
     content = json.loads((tmp_path / "written" / f"{script}_{stem}.json").read_text())
     assert {claim["figure"] for claim in content["claims"]} == figures
     for claim in content["claims"]:
@@ -94,6 +95,13 @@ def test_script_writes_figures_and_claims(tmp_path, script, options, figures, pi
     assert {f"{name}_{stem}.png" for name in pictures} <= set(content["pictures"])
     for picture in content["pictures"]:
         assert matplotlib.image.imread(tmp_path / "written" / picture)[..., :3].std() > 0.01
+
+
+def test_other_budgets_are_named(tmp_path):
+    options = ["--eps", "0.2", "--eps-step", "0.01"]
+    assert run("fig10_11_selection", *TINY, *options, cwd=tmp_path).returncode == 0
+    content = json.loads((tmp_path / "written" / "fig10_11_selection_digits.json").read_text())
+    assert "eps 0.2 (paper 0.1); eps_step 0.01 (paper 0.03)" in content["differs"]
 
 
 def test_an_epoch_of_linearisation_that_never_comes_is_refused(tmp_path):

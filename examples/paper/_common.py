@@ -90,6 +90,8 @@ class Report:
     """
 
     def __init__(self, options, data, variant=""):
+        classes = f"classes {' '.join(options.classes)}" if options.classes else ""
+        variant = ", ".join(filter(None, [variant, classes]))
         self.options, self.data, self.variant = options, data, variant
         self.start = time.perf_counter()
         self.claims, self.pictures = [], []
@@ -149,6 +151,10 @@ class Report:
             paper = self.options.paper[name]
             if value != paper:
                 parts.append(f"{name} {_words(value)} (paper {_words(paper)})")
+        for name, paper in zip(("eps", "eps_step"), BUDGETS[self.data.kind], strict=True):
+            value = getattr(self.options, name)
+            if value != paper:
+                parts.append(f"{name} {value:.3g} (paper {paper:.3g})")
         return "; ".join(parts)
 
 

@@ -98,7 +98,7 @@ class RobustFeatureSelector(
         Number of features kept.
     validation_curve_ : ValidationCurve or None
         ``n_features``, and ``accuracy`` and ``robust_accuracy`` on the held-out samples,
-        averaged over the folds; None if `n_features_to_select` was given.
+        averaged over the folds; None if `n_features_to_select` was given to `fit`.
     classes_, X_fit_, dual_coef_, kernel_, n_features_in_
         As in `NTKClassifier`.
 

@@ -31,8 +31,8 @@ class NTKClassifierCV(LeaveOneOutSearchMixin, KernelClassifierMixin, BaseEstimat
     .. math:: f^{(-i)}(x_i) = f(x_i) - (K C)_{ii} A_i / C_{ii},
         \quad A = C Y, \quad C = \phi_t(K + \alpha I).
 
-    where that has no inverse, its limit. At a finite time, :math:`\phi_t` is a sum of such
-    resolvents, and the result as exact (`skntk.infinite._leave_one_out`).
+    or its limit where :math:`K + \alpha I` has no inverse. At a finite time, :math:`\phi_t` is a
+    sum of such resolvents, and the result is just as exact (`skntk.infinite._leave_one_out`).
 
     As in `RidgeCV`, a sample is left out with all its weight, and the scores are weighted means.
     So a weight of 2 is not quite two equal samples here, one of which would stay when the other is
