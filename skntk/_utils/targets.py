@@ -68,7 +68,7 @@ def one_hot_or_sign(indices: NDArray, n_classes: int, dtype: np.dtype) -> NDArra
 
 
 def real_targets(y: NDArray, dtype: Any) -> NDArray:
-    """Targets of a regression as columns (n, k).
+    """Targets of a regression as columns (n, k) of float64, within the range of `dtype`.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def real_targets(y: NDArray, dtype: Any) -> NDArray:
             f"y holds {largest:.3g} in absolute value, beyond the range of {np.dtype(dtype).name}; "
             "scale the targets, for instance by sklearn.compose.TransformedTargetRegressor."
         )
-    return targets.astype(dtype)
+    return targets
 
 
 def label_indices(y: ArrayLike, classes: NDArray) -> NDArray:

@@ -229,11 +229,6 @@ class GradientFlowMixin(KernelMachineMixin, CallbackSupportMixin):
             weighting=self._weighting,
         )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
-        return tags
-
 
 def _stops_at(solver: str, time: float) -> bool:
     """Whether a solver can stop at that time."""

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils.precision import as_float_matrix
-from .._utils.targets import OutputClassifierMixin, as_columns
+from .._utils.targets import OutputClassifierMixin, as_columns, real_targets
 from .._utils.validation import check_table
+from .._utils.weights import check_sample_weight, positive
 from ..kernels._resolve import kernel_for
 from ._expansion import AllOutputs, Expansion, Pairs, Precomputed
 from ._kernel_parameters import KernelParametersMixin
 
-__all__ = ["KernelClassifierMixin", "KernelMachineMixin"]
+__all__ = ["KernelClassifierMixin", "KernelMachineMixin", "KernelRegressorMixin"]
 
 
 class KernelMachineMixin(KernelParametersMixin):
@@ -26,6 +27,12 @@ class KernelMachineMixin(KernelParametersMixin):
     kernel_: Any  # NeuralTangentKernel, or None if it is precomputed
     X_fit_: Any  # ndarray, or None if the kernel is precomputed
     dual_coef_: NDArray
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        kernel = getattr(self, "kernel", None)
+        tags.input_tags.pairwise = isinstance(kernel, str) and kernel == "precomputed"
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether the last fit ended well; one that failed leaves no coefficients."""
@@ -117,6 +124,40 @@ class KernelMachineMixin(KernelParametersMixin):
                 "give one weight per output."
             )
         return c
+
+
+class KernelRegressorMixin(KernelMachineMixin, RegressorMixin):
+    """A kernel machine whose outputs are real targets, one or several."""
+
+    def _training_samples(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray, NDArray, NDArray | None, NDArray | None]:
+        """Inputs (n, d), and the targets and weights of the samples kept, with their indices.
+
+        Indices are None if all samples have a positive weight. Targets (n_kept, k) are float64,
+        within the range of the inputs' dtype.
+        """
+        check_table(X)
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
+        )
+        targets = real_targets(y, X.dtype)
+        self._one_target = y.ndim == 1
+        weights = check_sample_weight(sample_weight, X)
+        kept = positive(weights)
+        if kept is not None and weights is not None:
+            targets, weights = targets[kept], weights[kept]
+        return X, targets, weights, kept
+
+    def _mean(self, X: ArrayLike) -> NDArray:
+        """Outputs with as many dimensions as the targets of the fit."""
+        outputs = self._outputs(X)
+        return outputs.ravel() if self._one_target else outputs
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
 
 class KernelClassifierMixin(KernelMachineMixin, OutputClassifierMixin, ClassifierMixin):

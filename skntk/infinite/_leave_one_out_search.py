@@ -90,11 +90,6 @@ class LeaveOneOutSearchMixin(KernelMachineMixin, CallbackSupportMixin):
         if not spectrum.hides_rounding(self.time_, self.alpha_):
             warn_user(ill_conditioned(spectrum))
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
-        return tags
-
 
 def _check_candidates(name: str, values: Any, *, allow_inf: bool = False) -> list[float]:
     candidates = [

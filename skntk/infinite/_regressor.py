@@ -6,22 +6,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.callback import with_callbacks
-from sklearn.utils.validation import validate_data
 
 from .._utils.memory import check_memory
-from .._utils.targets import real_targets
-from .._utils.validation import check_boolean, check_ridge, check_table
-from .._utils.weights import check_sample_weight, positive
+from .._utils.validation import check_boolean, check_ridge
 from ..kernels import NeuralTangentKernel
 from ._ensemble import ensemble_covariance, ensemble_variance, initial_covariance
 from ._gradient_flow import GradientFlowMixin
+from ._kernel_machine import KernelRegressorMixin
 
 __all__ = ["NTKRegressor"]
 
 
-class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
+class NTKRegressor(GradientFlowMixin, KernelRegressorMixin, BaseEstimator):
     r"""Infinitely wide network trained on real targets by gradient flow, in closed form.
 
     .. math:: f_t(x) = \Theta(x, X) K^{-1} (I - e^{-Kt}) Y
@@ -151,18 +149,9 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
         # A fit that fails must not leave the results of an earlier one.
         self.__dict__.pop("dual_coef_", None)
         self._check_parameters()
-        check_table(X)
-        X, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
-        )
+        X, targets, weights, kept = self._training_samples(X, y, sample_weight)
         check_ridge(self.alpha, X.dtype)
-        targets = real_targets(y, X.dtype)
-        self._one_target = y.ndim == 1
-        weights = check_sample_weight(sample_weight, X)
-        kept = positive(weights)
-        if kept is not None and weights is not None:
-            targets, weights = targets[kept], weights[kept]
-        self._train(X, targets, weights, kept)
+        self._train(X, targets.astype(X.dtype), weights, kept)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
@@ -226,8 +215,7 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
         if return_std and return_cov:
             raise ValueError("return_std=True and return_cov=True; ask for one of them at a time.")
         if not (return_std or return_cov):
-            outputs = self._outputs(X)
-            return outputs.ravel() if self._one_target else outputs
+            return self._mean(X)
         rows = self._validate_inputs(X)
         covariance = initial_covariance(self.kernel_)
         check_memory(
@@ -236,17 +224,12 @@ class NTKRegressor(GradientFlowMixin, RegressorMixin, BaseEstimator):
             n=len(rows),
             remedy="predict fewer samples at a time",
         )
-        outputs = self.predict(X)
+        outputs = self._mean(X)
         spread = ensemble_variance if return_std else ensemble_covariance
         B = self._weights_of_targets(rows)
         values = spread(covariance, rows, self.X_fit_, B, self.n_jobs)
         values = np.sqrt(values) if return_std else values
         return outputs, values if self._one_target else _of_each_target(values, outputs.shape[1])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
 
 
 def _of_each_target(values: NDArray, n_targets: int) -> NDArray:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.callback import with_callbacks
-from sklearn.utils.validation import validate_data
 
-from .._utils.targets import real_targets
-from .._utils.validation import check_table
-from .._utils.weights import check_sample_weight, positive
 from ..kernels import NeuralTangentKernel
+from ._kernel_machine import KernelRegressorMixin
 from ._leave_one_out import LeaveOneOut
 from ._leave_one_out_search import LeaveOneOutSearchMixin
 
 __all__ = ["NTKRegressorCV"]
 
 
-class NTKRegressorCV(LeaveOneOutSearchMixin, RegressorMixin, BaseEstimator):
+class NTKRegressorCV(LeaveOneOutSearchMixin, KernelRegressorMixin, BaseEstimator):
     """`NTKRegressor` that chooses its ridge and its time by leave-one-out.
 
     One eigendecomposition serves every candidate, as in `sklearn.linear_model.RidgeCV`; the
@@ -119,17 +114,7 @@ class NTKRegressorCV(LeaveOneOutSearchMixin, RegressorMixin, BaseEstimator):
         # A fit that fails must not leave the results of an earlier one.
         self.__dict__.pop("dual_coef_", None)
         candidates = self._candidates()
-        check_table(X)
-        X, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
-        )
-        real_targets(y, X.dtype)  # in whose range the coefficients must be
-        targets = real_targets(y, np.float64)
-        self._one_target = y.ndim == 1
-        weights = check_sample_weight(sample_weight, X)
-        kept = positive(weights)
-        if kept is not None and weights is not None:
-            targets, weights = targets[kept], weights[kept]
+        X, targets, weights, kept = self._training_samples(X, y, sample_weight)
 
         def score(held_out: LeaveOneOut, time: float, alpha: float) -> float:
             errors = np.square(held_out.outputs(time, alpha) - targets).mean(axis=1)
@@ -151,10 +136,4 @@ class NTKRegressorCV(LeaveOneOutSearchMixin, RegressorMixin, BaseEstimator):
         outputs : ndarray of shape (m,) or (m, k)
             As many dimensions as the targets of the fit.
         """
-        outputs = self._outputs(X)
-        return outputs.ravel() if self._one_target else outputs
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        return self._mean(X)
