@@ -304,8 +304,8 @@ class RobustFeatureSelector(
             raise ValueError(f"cv={self.cv!r} is not supported; give a splitter or 'prefit'.")
 
     def _given_decomposer(self) -> Any:
-        frozen = isinstance(self.decomposer, FrozenEstimator)
-        return self.decomposer.estimator if frozen else self.decomposer
+        given: Any = self.decomposer
+        return given.estimator if isinstance(given, FrozenEstimator) else given
 
     def _ball(self) -> dict[str, Any]:
         # A list is the half-axes of one ball here, of which `score_features` makes several balls.
