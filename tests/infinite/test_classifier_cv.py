@@ -73,10 +73,12 @@ def test_scores_are_leave_one_out_accuracies(n_classes):
     assert_array_equal(clf.dual_coef_, chosen.dual_coef_)
 
 
-@pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd", "square", "auto"])
-def test_robust_scores_are_those_of_attacks_on_refits(method):
-    X, y = samples(3)
-    options = {"eps": 0.1, "method": method, "random_state": 0, "n_queries": 30}
+@pytest.mark.parametrize(
+    ("method", "n"), [("fgsm", 24), ("pgd", 24), ("apgd", 9), ("square", 9), ("auto", 9)]
+)
+def test_robust_scores_are_those_of_attacks_on_refits(method, n):
+    X, y = samples(3, n)
+    options = {"eps": 0.1, "method": method, "random_state": 0, "n_queries": 30, "max_iter": 10}
     attack = NTKAttack(None, **options)
     clf = NTKClassifierCV("fc1", alphas=[0.1, 10.0], attack=attack).fit(X, y)
     for alpha, score in zip([0.1, 10.0], clf.scores_[:, 0], strict=True):
