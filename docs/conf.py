@@ -92,7 +92,9 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "install": [], "choose": [], "questions": [], "changelog": []}
+# Pages without others beside them need no list of these.
+_ALONE = ["index", "install", "choose", "questions", "paper", "guaranteed", "bibliography"]
+html_sidebars = {page: [] for page in [*_ALONE, "changelog"]}
 myst_heading_anchors = 3
 
 
