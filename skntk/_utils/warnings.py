@@ -1,4 +1,4 @@
-"""Warnings that point at the line in the user's code."""
+"""Warnings: those that point at the line in the user's code, and those that are ignored."""
 
 from __future__ import annotations
 
